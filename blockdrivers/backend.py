@@ -1,0 +1,719 @@
+"""What callers use: a driver made safe.
+
+Every operation of `Backend` is idempotent by the caller's id, bounded in time, and safe to repeat after any failure, crash or
+kill, from any process. Nothing is kept but on the array.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from types import TracebackType
+from typing import Self, TypeVar
+
+from blockdrivers import checks, compare, deadline, naming, reconcile
+from blockdrivers.deadline import Deadline
+from blockdrivers.driver import Capabilities, Driver, SnapshotSpec, Source, VolumeSpec
+from blockdrivers.errors import (
+    BlockDriversError,
+    NotFound,
+)
+from blockdrivers.locks import InProcessLocks, LockProvider
+from blockdrivers.model import (
+    Dependant,
+    Export,
+    Host,
+    InitiatorFacts,
+    Leftover,
+    Pool,
+    Port,
+    Protocol,
+    Qos,
+    Snapshot,
+    SnapshotRef,
+    SystemFacts,
+    Volume,
+    VolumeRef,
+    VolumeState,
+)
+from blockdrivers.naming import Kind, Label
+from blockdrivers.references import References
+
+T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """How long an operation may take, in seconds, where the call does not say otherwise."""
+
+    default: float = 120.0
+    copy: float = 86_400.0
+    """Clones, reverts and migrations: as long as the array copies."""
+
+
+@dataclass(frozen=True, slots=True)
+class OperationRecord:
+    """One operation that ended, for whoever observes a backend."""
+
+    backend: str
+    operation: str
+    subject: str
+    seconds: float
+    error: BaseException | None = None
+
+
+class Backend:
+    """One array, driven through one driver; instances are shared by threads and closed after use.
+
+    Args:
+        driver: the adapter's driver; the backend owns and closes it.
+        name: what logs, errors and records call this array.
+        timeouts: default deadlines.
+        locks: where many-step operations on one object are serialised; in-process by default.
+        observer: called with an `OperationRecord` after each operation; must not raise.
+    """
+
+    def __init__(
+        self,
+        driver: Driver,
+        name: str = "array",
+        *,
+        timeouts: Timeouts | None = None,
+        locks: LockProvider | None = None,
+        observer: Callable[[OperationRecord], None] | None = None,
+    ) -> None:
+        self.name = name
+        self._driver = driver
+        self._timeouts = timeouts or Timeouts()
+        self._locks = locks or InProcessLocks()
+        self._observer = observer
+        self._references = References()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End every management session of this backend."""
+        self._driver.close()
+
+    # The array
+
+    @property
+    def driver(self) -> Driver:
+        """The driver underneath, for tools that report on it."""
+        return self._driver
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What the array can do."""
+        with self._operation("capabilities", self.name, None):
+            return self._persist(lambda: self._driver.capabilities)
+
+    def system(self, *, timeout: float | None = None) -> SystemFacts:
+        """Return the array's facts and health, as they are now."""
+        with self._operation("system", self.name, timeout):
+            return self._persist(self._driver.system)
+
+    def licences(self, *, timeout: float | None = None) -> Mapping[str, bool]:
+        """Return feature name -> usable; empty where the array does not tell."""
+        with self._operation("licences", self.name, timeout):
+            return self._persist(self._driver.licences)
+
+    def pools(self, *, timeout: float | None = None) -> Sequence[Pool]:
+        """Return every pool that can hold volumes, with its capacity in bytes, as it is now."""
+        with self._operation("pools", self.name, timeout):
+            return self._persist(self._driver.pools)
+
+    def ports(self, *, timeout: float | None = None) -> Sequence[Port]:
+        """Return the target ports of the array."""
+        with self._operation("ports", self.name, timeout):
+            return self._persist(self._driver.ports)
+
+    def initiators(self, *, timeout: float | None = None) -> Sequence[InitiatorFacts]:
+        """Return the initiators that the array knows or sees."""
+        with self._operation("initiators", self.name, timeout):
+            return self._persist(self._driver.initiators)
+
+    # Volumes
+
+    def create_volume(
+        self,
+        volume_id: str,
+        size: int,
+        pool: str,
+        *,
+        thin: bool | None = None,
+        qos: Qos | None = None,
+        timeout: float | None = None,
+    ) -> Volume:
+        """Make an empty volume of `size` bytes, or return the one that an earlier call made.
+
+        Args:
+            volume_id: the caller's id, 1 to 128 printable characters of any script.
+            size: bytes; 1 GiB to 64 TiB, a multiple of the array's step.
+            pool: name of the pool.
+            thin: None takes thin where the array has it.
+            qos: limits to put on it; a volume found without any gets them too.
+            timeout: seconds; the backend's default where None.
+
+        Raises:
+            AlreadyExists: that id names a volume with another size, pool, provisioning, source or QoS; the error says which.
+            InvalidRequest, OutOfSpace, LimitReached, DeadlineExceeded, ...: see `blockdrivers.errors`.
+        """
+        with self._operation("create_volume", volume_id, timeout):
+            capabilities = self._driver_capabilities()
+            checks.size(size, capabilities)
+            if qos:
+                checks.qos(qos, capabilities)
+            spec = self._volume_spec(volume_id, size, pool, checks.provisioning(thin, capabilities))
+            volume = self._make_volume(lambda: self._driver.create_volume(spec), spec, Label(id=volume_id), volume_id)
+            if qos:
+                self._apply_qos(volume, qos)
+            return self._known(volume, volume_id)
+
+    def get_volume(self, volume_id: str, *, timeout: float | None = None) -> Volume:
+        """Return a volume as it is now, or raise `NotFound`."""
+        with self._operation("get_volume", volume_id, timeout):
+            return self._persist(lambda: self._read_volume(volume_id))
+
+    def list_volumes(self, *, foreign: bool = False, timeout: float | None = None) -> Sequence[Volume]:
+        """Return this library's volumes, read page by page; with `foreign`, everybody's.
+
+        `Volume.volume_id` is None for a foreign volume, and for one whose id is too long for both name and description.
+        """
+        with self._operation("list_volumes", self.name, timeout):
+            checks.supported(self._driver_capabilities().list_objects, "list volumes")
+            return [
+                replace(volume, volume_id=naming.identifier_of(volume.name, volume.description))
+                for volume in self._persist(lambda: list(self._driver.list_volumes()))
+                if foreign or naming.kind_of(volume.name) is Kind.VOLUME
+            ]
+
+    def extend_volume(self, volume_id: str, size: int, *, timeout: float | None = None) -> Volume:
+        """Grow a volume to `size` bytes in all, on line; a volume of that size already is returned as it is.
+
+        Raises `InvalidRequest` for a smaller size, `NotFound` for an absent volume.
+        """
+        with self._operation("extend_volume", volume_id, timeout):
+            capabilities = self._driver_capabilities()
+            checks.size(size, capabilities)
+
+            def grow() -> Volume:
+                volume = self._read_volume(volume_id)
+                checks.growth(volume, size, capabilities)
+                if volume.size < size:
+                    self._driver.extend_volume(volume, size)
+                return replace(volume, size=size)
+
+            return self._persist(grow)
+
+    def delete_volume(self, volume_id: str, *, force: bool = False, timeout: float | None = None) -> None:
+        """Delete a volume; one that is absent counts as deleted.
+
+        Args:
+            volume_id: the caller's id.
+            force: take it away from every host first. Snapshots are never deleted with it.
+            timeout: seconds.
+
+        Raises:
+            InUse: it has snapshots, copies or replication, or is exported (without `force`). Nothing was changed.
+        """
+        with self._operation("delete_volume", volume_id, timeout):
+            self._persist(lambda: self._delete_volume(volume_id, force=force))
+            self._references.forget(self._volume_name(volume_id))
+
+    def clone_volume(
+        self,
+        volume_id: str,
+        source_id: str,
+        *,
+        size: int | None = None,
+        pool: str | None = None,
+        thin: bool | None = None,
+        timeout: float | None = None,
+    ) -> Volume:
+        """Make an independent volume with the bytes that another has now; return it when all are there.
+
+        Size, pool and provisioning are the source's where None; a larger size leaves the rest empty. A repeat after a cut-off
+        call completes it: then the bytes are of the first or of the second call's moment.
+
+        Raises `NotFound` (the source), `AlreadyExists`, `InvalidRequest` (smaller than the source), ...
+        """
+        with self._operation("clone_volume", volume_id, timeout, copying=True):
+            source = self._persist(lambda: self._read_volume(source_id))
+            checks.complete(source)
+            spec = self._clone_spec(volume_id, source, size, pool or source.pool, source.thin if thin is None else thin)
+            return self._clone(volume_id, source.ref, spec)
+
+    def create_volume_from_snapshot(
+        self,
+        volume_id: str,
+        snapshot_id: str,
+        *,
+        size: int | None = None,
+        pool: str,
+        thin: bool | None = None,
+        timeout: float | None = None,
+    ) -> Volume:
+        """Make an independent volume with the bytes of a snapshot; return it when all are there. See `clone_volume`."""
+        with self._operation("create_volume_from_snapshot", volume_id, timeout, copying=True):
+            snapshot = self._persist(lambda: self._read_snapshot(snapshot_id))
+            spec = self._clone_spec(volume_id, snapshot, size, pool, thin)
+            return self._clone(volume_id, snapshot.ref, spec)
+
+    # Snapshots
+
+    def create_snapshot(self, snapshot_id: str, volume_id: str, *, timeout: float | None = None) -> Snapshot:
+        """Take a snapshot of a volume, or return the one that an earlier call took."""
+        with self._operation("create_snapshot", snapshot_id, timeout):
+            spec = self._snapshot_spec(snapshot_id, volume_id)
+            snapshot = reconcile.make(
+                on_stale=self._references.clear,
+                make=lambda: self._driver.create_snapshot(replace(spec, source=self._references.of(spec.source.name))),
+                find=lambda: self._driver.get_snapshot(spec.name),
+                differences=lambda found: compare.snapshot(spec, snapshot_id, found),
+                complete=lambda found: found.ready,
+                what=f"Snapshot {snapshot_id!r}",
+            )
+            return replace(snapshot, snapshot_id=snapshot_id, volume_id=volume_id)
+
+    def create_group_snapshot(self, members: Mapping[str, str], *, timeout: float | None = None) -> Sequence[Snapshot]:
+        """Take snapshots of several volumes at one point in time.
+
+        Args:
+            members: volume id -> id of its snapshot.
+            timeout: seconds.
+
+        Returns:
+            The snapshots, in the order of `members`. Asked again, the same ones.
+        """
+        with self._operation("create_group_snapshot", ", ".join(members.values()), timeout):
+            checks.supported(self._driver_capabilities().group_snapshots, "take snapshots of a group at one moment")
+            checks.distinct(members)
+            specs = [self._snapshot_spec(snapshot_id, volume_id) for volume_id, snapshot_id in members.items()]
+            taken = reconcile.make(
+                on_stale=self._references.clear,
+                make=lambda: self._driver.create_group_snapshot(
+                    [replace(spec, source=self._references.of(spec.source.name)) for spec in specs]
+                ),
+                find=lambda: [self._driver.get_snapshot(spec.name) for spec in specs],
+                differences=lambda found: compare.snapshots(specs, list(members.values()), found),
+                complete=lambda found: all(snapshot.ready for snapshot in found),
+                what="Group snapshot",
+            )
+            pairs = zip(taken, members.items(), strict=True)
+            return [replace(snap, snapshot_id=snapshot_id, volume_id=volume_id) for snap, (volume_id, snapshot_id) in pairs]
+
+    def get_snapshot(self, snapshot_id: str, *, timeout: float | None = None) -> Snapshot:
+        """Return a snapshot as it is now, or raise `NotFound`."""
+        with self._operation("get_snapshot", snapshot_id, timeout):
+            return self._persist(lambda: self._read_snapshot(snapshot_id))
+
+    def list_snapshots(
+        self, volume_id: str | None = None, *, foreign: bool = False, timeout: float | None = None
+    ) -> Sequence[Snapshot]:
+        """Return this library's snapshots, of one volume or of all; with `foreign`, everybody's."""
+        with self._operation("list_snapshots", volume_id or self.name, timeout):
+            checks.supported(self._driver_capabilities().list_objects, "list snapshots")
+
+            def read() -> list[Snapshot]:
+                source = None if volume_id is None else self._read_volume(volume_id).ref
+                return list(self._driver.list_snapshots(source))
+
+            return [
+                replace(
+                    snapshot,
+                    snapshot_id=naming.identifier_of(snapshot.name, snapshot.description),
+                    volume_id=volume_id or naming.identifier_of(snapshot.source_name),
+                )
+                for snapshot in self._persist(read)
+                if foreign or naming.kind_of(snapshot.name) is Kind.SNAPSHOT
+            ]
+
+    def delete_snapshot(self, snapshot_id: str, *, timeout: float | None = None) -> None:
+        """Delete a snapshot; one that is absent counts as deleted. Raises `InUse` while it is exported or copied from."""
+        with self._operation("delete_snapshot", snapshot_id, timeout):
+            self._persist(lambda: self._delete_snapshot(snapshot_id))
+
+    def revert_volume(self, volume_id: str, snapshot_id: str, *, force: bool = False, timeout: float | None = None) -> Volume:
+        """Put a volume back to one of its snapshots; return when all bytes are back.
+
+        Args:
+            volume_id: the volume, not exported unless `force` says that its hosts have let go of it.
+            snapshot_id: a snapshot of that volume, of its present size.
+            force: revert although it is exported.
+            timeout: seconds.
+        """
+        with self._operation("revert_volume", volume_id, timeout, copying=True):
+            checks.supported(self._driver_capabilities().revert, "revert a volume")
+
+            def revert() -> Volume:
+                volume, snapshot = self._read_volume(volume_id), self._read_snapshot(snapshot_id)
+                checks.revertible(volume, snapshot, force=force)
+                self._driver.revert_volume(volume, snapshot)
+                return volume
+
+            with self._locks.lock(self._lock_name(self._volume_name(volume_id))):
+                return self._persist(revert)
+
+    # Exports
+
+    def export(
+        self, volume_id: str, host: Host, protocol: Protocol, *, snapshot: bool = False, timeout: float | None = None
+    ) -> Export:
+        """Let a host use a volume; asked again, return the same export.
+
+        Args:
+            volume_id: the volume, or with `snapshot` the snapshot.
+            host: its name and its initiators for `protocol`; with `Host.chap`, those credentials are set for its iSCSI initiator.
+            protocol: one that the array's capabilities declare.
+            snapshot: export the snapshot of that id instead (capability ``export_snapshots``).
+            timeout: seconds.
+
+        Raises:
+            NotFound: no such volume.
+            InUse: an initiator belongs to another host object of the array; it is not taken away from there.
+            LimitReached: the host has no LUN id left.
+        """
+        with self._operation("export", f"{volume_id} to {host.name}", timeout):
+            capabilities = self._driver_capabilities()
+            host = checks.host(host, protocol, capabilities)
+            checks.supported(not snapshot or capabilities.export_snapshots, "export a snapshot")
+            host_name = self._host_name(host.name)
+            made = self._persist(
+                lambda: self._driver.export(self._source(volume_id, snapshot=snapshot), host, host_name, protocol)
+            )
+            return replace(made, host=host.name, chap=host.chap)
+
+    def unexport(
+        self, volume_id: str, host: Host | str, protocol: Protocol, *, snapshot: bool = False, timeout: float | None = None
+    ) -> None:
+        """Take a volume away from a host; where it was not exported to it, or is gone, nothing is to be done.
+
+        The host object stays on the array for the host's next export (that keeps first and last attachments of a host from
+        racing each other); `remove_host` and `sweep` remove it.
+        """
+        with self._operation("unexport", f"{volume_id} from {host if isinstance(host, str) else host.name}", timeout):
+            host_name = self._host_name(host if isinstance(host, str) else host.name)
+
+            def take_away() -> None:
+                try:
+                    self._driver.unexport(self._source(volume_id, snapshot=snapshot), host_name, protocol)
+                except NotFound as gone:
+                    _log.debug("nothing to unexport: %s", gone)
+
+            checks.protocol(protocol, self._driver_capabilities())
+            self._persist(take_away)
+
+    def list_exports(self, volume_id: str, *, snapshot: bool = False, timeout: float | None = None) -> Sequence[Export]:
+        """Return every export of a volume (or snapshot), to whatever host; hosts under the caller's names where they are ours."""
+        with self._operation("list_exports", volume_id, timeout):
+            exports = self._persist(lambda: self._driver.list_exports(self._source(volume_id, snapshot=snapshot)))
+            return [replace(export, host=naming.identifier_of(export.host) or export.host) for export in exports]
+
+    def remove_host(self, host: Host | str, *, timeout: float | None = None) -> None:
+        """Remove a host object that has no exports; an absent one counts as removed. Raises `InUse` while it has exports."""
+        name = host if isinstance(host, str) else host.name
+        with self._operation("remove_host", name, timeout):
+
+            def remove() -> None:
+                try:
+                    self._driver.remove_host(self._host_name(name))
+                except NotFound as gone:
+                    _log.debug("nothing to remove: %s", gone)
+
+            self._persist(remove)
+
+    # QoS, retype, manage
+
+    def set_qos(self, volume_id: str, qos: Qos | None, *, timeout: float | None = None) -> None:
+        """Put exactly these limits on a volume; None or an empty `Qos` takes them away."""
+        with self._operation("set_qos", volume_id, timeout):
+            wanted = qos or Qos()
+            checks.qos(wanted, self._driver_capabilities())
+
+            def apply() -> None:
+                volume = self._read_volume(volume_id)
+                self._driver.set_qos(volume, wanted, volume.name)
+
+            self._persist(apply)
+
+    def get_qos(self, volume_id: str, *, timeout: float | None = None) -> Qos:
+        """Return the limits on a volume; an empty `Qos` where there are none."""
+        with self._operation("get_qos", volume_id, timeout):
+            checks.supported(self._driver_capabilities().qos is not None, "limit a volume's throughput")
+            return self._persist(lambda: self._driver.get_qos(self._read_volume(volume_id)))
+
+    def retype_volume(
+        self, volume_id: str, *, pool: str | None = None, thin: bool | None = None, timeout: float | None = None
+    ) -> Volume:
+        """Move a volume to another pool or provisioning, on line; its WWN and exports stay. Return when it has moved."""
+        with self._operation("retype_volume", volume_id, timeout, copying=True):
+            capabilities = self._driver_capabilities()
+            checks.supported(capabilities.migrate, "move a volume")
+            if thin is not None:
+                checks.provisioning(thin, capabilities)
+
+            def move() -> Volume:
+                volume = self._read_volume(volume_id)
+                spec = self._volume_spec(volume_id, volume.size, pool or volume.pool, volume.thin if thin is None else thin)
+                moved = self._driver.migrate_volume(volume, spec, self._temporary_name(volume_id))
+                return replace(moved, volume_id=volume_id)
+
+            with self._locks.lock(self._lock_name(self._volume_name(volume_id))):
+                return self._persist(move)
+
+    def manage_volume(self, volume_id: str, array_name: str, *, timeout: float | None = None) -> Volume:
+        """Take over a volume that exists on the array under another name; from then on it is `volume_id`.
+
+        Raises `NotFound`, `InUse` (exported, copied, migrating or replicated), `AlreadyExists` (the id is taken by another volume),
+        `InvalidRequest` (its size is not one this array could have been asked for).
+        """
+        with self._operation("manage_volume", volume_id, timeout):
+            capabilities = self._driver_capabilities()
+            checks.supported(capabilities.manage, "take over an existing volume")
+            name = self._volume_name(volume_id)
+            description = Label(id=volume_id).encode(capabilities.description_bytes)
+
+            def take_over() -> Volume:
+                try:
+                    volume = self._driver.get_volume(array_name)
+                except NotFound:
+                    return self._adopted(lambda: self._read_volume(volume_id), array_name)
+                checks.manageable(volume, capabilities)
+                return self._driver.rename_volume(volume, name, description)
+
+            return self._known(self._persist(take_over), volume_id)
+
+    def manage_snapshot(self, snapshot_id: str, volume_id: str, array_name: str, *, timeout: float | None = None) -> Snapshot:
+        """Take over a snapshot of `volume_id` that exists on the array under another name."""
+        with self._operation("manage_snapshot", snapshot_id, timeout):
+            spec = self._snapshot_spec(snapshot_id, volume_id)
+            checks.supported(self._driver_capabilities().manage, "take over an existing snapshot")
+
+            def take_over() -> Snapshot:
+                volume = self._read_volume(volume_id)
+                try:
+                    snapshot = self._driver.get_snapshot(array_name)
+                except NotFound:
+                    return self._adopted(lambda: self._read_snapshot(snapshot_id), array_name)
+                checks.manageable_snapshot(snapshot, volume)
+                return self._driver.rename_snapshot(snapshot, spec.name, spec.description)
+
+            return replace(self._persist(take_over), snapshot_id=snapshot_id, volume_id=volume_id)
+
+    def unmanage_volume(self, volume_id: str, array_name: str, *, timeout: float | None = None) -> Volume:
+        """Give a volume up under another array-side name; its bytes and exports stay as they are."""
+        with self._operation("unmanage_volume", volume_id, timeout):
+            capabilities = self._driver_capabilities()
+            checks.supported(capabilities.manage, "give up a volume")
+            checks.foreign_name(array_name, capabilities.names.volume)
+
+            def give_up() -> Volume:
+                try:
+                    volume = self._read_volume(volume_id)
+                except NotFound:
+                    return self._adopted(lambda: self._driver.get_volume(array_name), volume_id)
+                return self._driver.rename_volume(volume, array_name, "")
+
+            given = self._persist(give_up)
+            self._references.forget(self._volume_name(volume_id))
+            return given
+
+    # Leftovers
+
+    def sweep(self, *, remove: bool = False, timeout: float | None = None) -> Sequence[Leftover]:
+        """List what abandoned operations left on the array, and with `remove` remove it.
+
+        An array cannot tell an abandoned operation from one that another process is in the middle of: remove only while no
+        other process works on this array. Only objects that this library named are ever touched.
+        """
+        with self._operation("sweep", self.name, timeout):
+            found = list(self._driver.leftovers())
+            if remove:
+                for leftover in found:
+                    self._persist(lambda item=leftover: self._driver.remove_leftover(item))  # type: ignore[misc]
+            return found
+
+    # How every operation runs
+
+    @contextmanager
+    def _operation(self, operation: str, subject: str, timeout: float | None, *, copying: bool = False) -> Iterator[Deadline]:
+        default = self._timeouts.copy if copying else self._timeouts.default
+        started = time.monotonic()
+        error: BaseException | None = None
+        try:
+            with deadline.deadline(default if timeout is None else timeout, f"{operation} {subject}") as current:
+                yield current
+        except BlockDriversError as raised:
+            raised.array = raised.array or self.name
+            error = raised
+            raise
+        except BaseException as raised:
+            error = raised
+            raise
+        finally:
+            self._record(OperationRecord(self.name, operation, subject, time.monotonic() - started, error))
+
+    def _record(self, record: OperationRecord) -> None:
+        outcome = "ok" if record.error is None else type(record.error).__name__
+        _log.info(
+            "%s %s: %s in %.3f s",
+            record.operation,
+            record.subject,
+            outcome,
+            record.seconds,
+            extra={
+                "backend": record.backend,
+                "operation": record.operation,
+                "subject": record.subject,
+                "outcome": outcome,
+                "seconds": round(record.seconds, 6),
+            },
+        )
+        if self._observer is not None:
+            self._observer(record)
+
+    def _persist(self, step: Callable[[], T]) -> T:
+        return reconcile.persist(step, on_stale=self._references.clear)
+
+    # What operations are made of
+
+    def _driver_capabilities(self) -> Capabilities:
+        return self._persist(lambda: self._driver.capabilities)
+
+    def _make_volume(self, make: Callable[[], Volume], spec: VolumeSpec, wanted: Label, volume_id: str) -> Volume:
+        return reconcile.make(
+            on_stale=self._references.clear,
+            make=make,
+            find=lambda: self._driver.get_volume(spec.name),
+            differences=lambda found: compare.volume(spec, wanted, volume_id, found),
+            complete=lambda found: found.state is VolumeState.READY,
+            what=f"Volume {volume_id!r}",
+        )
+
+    def _clone(self, volume_id: str, source: Source, spec: VolumeSpec) -> Volume:
+        temporary = self._temporary_name(volume_id)
+        with self._locks.lock(self._lock_name(spec.name)):
+            volume = self._make_volume(
+                lambda: self._driver.clone_volume(source, spec, temporary),
+                spec,
+                Label(id=volume_id, source=source.name),
+                volume_id,
+            )
+        return self._known(volume, volume_id)
+
+    def _delete_volume(self, volume_id: str, *, force: bool) -> None:
+        try:
+            volume = self._read_volume(volume_id)
+            checks.deletable(volume, force=force)
+            if Dependant.EXPORT in volume.dependants:
+                for export in self._driver.list_exports(volume.ref):
+                    self._driver.unexport(volume.ref, export.host, export.protocol)
+                volume = self._read_volume(volume_id)
+            if volume.state is VolumeState.COPYING:
+                self._driver.abandon_clone(volume, self._temporary_name(volume_id))
+            self._driver.delete_volume(volume)
+        except NotFound as gone:
+            _log.debug("nothing to delete: %s", gone)
+
+    def _delete_snapshot(self, snapshot_id: str) -> None:
+        try:
+            snapshot = self._read_snapshot(snapshot_id)
+            checks.deletable_snapshot(snapshot)
+            self._driver.delete_snapshot(snapshot)
+        except NotFound as gone:
+            _log.debug("nothing to delete: %s", gone)
+
+    def _apply_qos(self, volume: Volume, qos: Qos) -> None:
+        def apply() -> None:
+            current = self._driver.get_qos(volume) if volume.qos_id else Qos()
+            if current == qos:
+                return
+            if current != Qos():
+                raise reconcile.taken(f"Volume {volume.volume_id!r}", {"qos": (qos.as_dict(), current.as_dict())})
+            self._driver.set_qos(volume, qos, volume.name)
+
+        self._persist(apply)
+
+    def _read_volume(self, volume_id: str) -> Volume:
+        volume = self._driver.get_volume(self._volume_name(volume_id))
+        checks.names(volume.name, volume.description, volume_id)
+        return self._known(volume, volume_id)
+
+    def _read_snapshot(self, snapshot_id: str) -> Snapshot:
+        naming.check_id(snapshot_id, "snapshot")
+        snapshot = self._driver.get_snapshot(self._snapshot_name(snapshot_id))
+        checks.names(snapshot.name, snapshot.description, snapshot_id)
+        return replace(snapshot, snapshot_id=snapshot_id, volume_id=naming.identifier_of(snapshot.source_name))
+
+    def _adopted(self, find: Callable[[], T], wanted: str) -> T:
+        """Return what an earlier call has renamed already, or say that the object asked for is absent."""
+        found = reconcile.or_none(find)
+        if found is None:
+            raise NotFound(f"There is no {wanted!r} on the array.")
+        return found
+
+    def _known(self, volume: Volume, volume_id: str) -> Volume:
+        self._references.remember(volume.ref)
+        return replace(volume, volume_id=volume_id)
+
+    # Names and specifications
+
+    def _volume_spec(self, volume_id: str, size: int, pool: str, thin: bool) -> VolumeSpec:
+        description = Label(id=volume_id).encode(self._driver_capabilities().description_bytes)
+        return VolumeSpec(self._volume_name(volume_id), size, pool, thin, description)
+
+    def _clone_spec(
+        self, volume_id: str, source: Volume | Snapshot, size: int | None, pool: str, thin: bool | None
+    ) -> VolumeSpec:
+        capabilities = self._driver_capabilities()
+        wanted = source.size if size is None else size
+        checks.size(wanted, capabilities)
+        checks.holds(wanted, source)
+        label = Label(id=volume_id, source=source.name)
+        return VolumeSpec(
+            self._volume_name(volume_id),
+            wanted,
+            pool,
+            checks.provisioning(thin, capabilities),
+            label.encode(capabilities.description_bytes),
+            replace(label, copying=True).encode(capabilities.description_bytes),
+        )
+
+    def _snapshot_spec(self, snapshot_id: str, volume_id: str) -> SnapshotSpec:
+        naming.check_id(snapshot_id, "snapshot")
+        description = Label(id=snapshot_id).encode(self._driver_capabilities().description_bytes)
+        return SnapshotSpec(VolumeRef(self._volume_name(volume_id)), self._snapshot_name(snapshot_id), description)
+
+    def _source(self, identifier: str, *, snapshot: bool) -> Source:
+        if snapshot:
+            naming.check_id(identifier, "snapshot")
+            return SnapshotRef(self._snapshot_name(identifier))
+        return self._references.of(self._volume_name(identifier))
+
+    def _volume_name(self, volume_id: str) -> str:
+        naming.check_id(volume_id, "volume")
+        return naming.array_name(Kind.VOLUME, volume_id, self._driver_capabilities().names.volume)
+
+    def _snapshot_name(self, snapshot_id: str) -> str:
+        return naming.array_name(Kind.SNAPSHOT, snapshot_id, self._driver_capabilities().names.snapshot)
+
+    def _host_name(self, name: str) -> str:
+        naming.check_id(name, "host")
+        return naming.array_name(Kind.HOST, name, self._driver_capabilities().names.host)
+
+    def _temporary_name(self, volume_id: str) -> str:
+        names = self._driver_capabilities().names
+        return naming.array_name(Kind.TEMPORARY, volume_id, min(names.volume, names.snapshot))
+
+    def _lock_name(self, name: str) -> str:
+        return f"blockdrivers/{self.name}/{name}"

@@ -1,0 +1,304 @@
+"""The driver contract: what one vendor adapter implements.
+
+A driver translates; it does not decide. Each method is one intention on the array, raises the typed errors of
+`blockdrivers.errors`, and never retries, locks, sleeps (but through `blockdrivers.deadline.wait_until`) or caches what can
+change. Names, sizes and options have been validated by `Backend` before a driver sees them.
+
+Rules that hold for every method:
+
+* **Re-entrant.** A method that needs several requests completes what an earlier, cut-off call for the same name began.
+  `AlreadyExists` means: the object is there, and complete.
+* **Optimistic.** Send what changes the array; read only what the answer must hold.
+* **References.** A `VolumeRef` with an id may be used as it is where the answer proves that the id still names the volume
+  (else undo and raise `StaleReference`); where it has no id, or nothing would prove it, look the name up.
+* **Destructive methods** (`delete_*`, `revert_volume`) take what `Backend` has read a moment before, by name.
+* **Ambiguous** is for a connection that died after a changing request was sent; a read may be repeated by the transport.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from blockdrivers.errors import NotSupported
+from blockdrivers.model import (
+    MAX_VOLUME_SIZE,
+    MIN_VOLUME_SIZE,
+    Export,
+    GiB,
+    Host,
+    InitiatorFacts,
+    Leftover,
+    MiB,
+    Pool,
+    Port,
+    Protocol,
+    Qos,
+    Snapshot,
+    SnapshotRef,
+    SystemFacts,
+    Volume,
+    VolumeRef,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class NameRules:
+    """How long array-side names may be, in characters. Fixed for a family: a changed limit would change every name."""
+
+    volume: int = 31
+    snapshot: int = 31
+    host: int = 31
+
+
+@dataclass(frozen=True, slots=True)
+class QosSupport:
+    """Which limits the array can set, and how.
+
+    Attributes:
+        keys: fields of `Qos` that it knows.
+        combinations: sets of fields that may be set together; a request must fit within one of them.
+        bytes_step: bandwidth limits are multiples of this many bytes per second.
+        latency_step_us: latency limits are multiples of this many microseconds.
+        min_iops: smallest limit of operations per second that it takes.
+    """
+
+    keys: frozenset[str]
+    combinations: tuple[frozenset[str], ...]
+    bytes_step: int = MiB
+    latency_step_us: int = 1
+    min_iops: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class ChapRules:
+    """What the array takes as CHAP credentials."""
+
+    min_secret: int = 12
+    max_secret: int = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What this array can do, as data. What is not declared raises `NotSupported` before anything is sent."""
+
+    protocols: frozenset[Protocol]
+    names: NameRules = NameRules()
+    description_bytes: int = 0
+    """Room in the description field of volumes and snapshots; 0 where there is none."""
+    size_step: int = GiB
+    """Sizes are multiples of this."""
+    min_size: int = MIN_VOLUME_SIZE
+    max_size: int = MAX_VOLUME_SIZE
+    thin: bool = True
+    thick: bool = False
+    online_extend: bool = True
+    multi_attach: bool = True
+    revert: bool = False
+    qos: QosSupport | None = None
+    manage: bool = False
+    migrate: bool = False
+    group_snapshots: bool = False
+    export_snapshots: bool = False
+    chap: ChapRules | None = None
+    list_objects: bool = True
+    """Whether volumes and snapshots can be listed; some command lines have no such query."""
+    max_lun: int = 255
+    replication: bool = False
+    changed_blocks: bool = False
+    notes: tuple[str, ...] = field(default=())
+    """What a caller should know and no flag says."""
+
+
+@dataclass(frozen=True, slots=True)
+class VolumeSpec:
+    """A volume to be made."""
+
+    name: str
+    size: int
+    pool: str
+    thin: bool
+    description: str = ""
+    """The text of the complete volume."""
+    unfinished_description: str = ""
+    """The text that marks a clone whose bytes are still being copied."""
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotSpec:
+    """A snapshot to be made."""
+
+    source: VolumeRef
+    name: str
+    description: str = ""
+
+
+Source = VolumeRef | SnapshotRef
+
+
+class Driver(ABC):
+    """One array family's adapter. Instances are shared by threads."""
+
+    @property
+    @abstractmethod
+    def capabilities(self) -> Capabilities:
+        """What the array can do; may ask the array once (model, firmware)."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """End every management session and connection; calling it again does nothing."""
+
+    # The array
+
+    @abstractmethod
+    def system(self) -> SystemFacts:
+        """Return facts and health as they are now, in one request."""
+
+    @abstractmethod
+    def licences(self) -> Mapping[str, bool]:
+        """Return feature name, as the array spells it -> usable; empty where the array does not tell."""
+
+    @abstractmethod
+    def pools(self) -> Sequence[Pool]:
+        """Return every pool that can hold volumes, as it is now."""
+
+    @abstractmethod
+    def ports(self) -> Sequence[Port]:
+        """Return the target ports of every protocol that the array serves to hosts."""
+
+    @abstractmethod
+    def initiators(self) -> Sequence[InitiatorFacts]:
+        """Return the initiators that the array knows or sees logged in."""
+
+    # Volumes
+
+    @abstractmethod
+    def create_volume(self, spec: VolumeSpec) -> Volume:
+        """Make an empty volume and return it once it is usable.
+
+        Raises `AlreadyExists` (the name is taken), `InvalidRequest` (no such pool), `OutOfSpace`, `LimitReached`, `Ambiguous`.
+        """
+
+    @abstractmethod
+    def get_volume(self, name: str) -> Volume:
+        """Return the volume of that exact name, or raise `NotFound`."""
+
+    @abstractmethod
+    def list_volumes(self) -> Iterable[Volume]:
+        """Yield every volume of the array, page by page, foreign ones included."""
+
+    @abstractmethod
+    def extend_volume(self, volume: Volume, size: int) -> None:
+        """Grow a volume, read a moment before, to `size` bytes in all."""
+
+    @abstractmethod
+    def delete_volume(self, volume: Volume) -> None:
+        """Delete a volume, read a moment before; raise `NotFound` when it has gone, `InUse` when the array refuses.
+
+        A QoS policy that holds only this volume goes with it.
+        """
+
+    @abstractmethod
+    def clone_volume(self, source: Source, spec: VolumeSpec, temporary: str) -> Volume:
+        """Make an independent full copy of a volume or snapshot and return it once all bytes are there.
+
+        Until then the target's description is ``spec.unfinished_description`` and its state COPYING. `temporary` is the name
+        for a helper object (a snapshot of the source, say); none is left when the method returns. Called again after a cut,
+        it goes on. Raises `AlreadyExists` when the target is complete, or is somebody else's.
+        """
+
+    @abstractmethod
+    def abandon_clone(self, volume: Volume, temporary: str) -> None:
+        """Stop a clone that will not be completed and remove its helper objects; the target stays, to be deleted next."""
+
+    # Snapshots
+
+    @abstractmethod
+    def create_snapshot(self, spec: SnapshotSpec) -> Snapshot:
+        """Take a snapshot and return it once it holds its point in time."""
+
+    @abstractmethod
+    def get_snapshot(self, name: str) -> Snapshot:
+        """Return the snapshot of that exact name, or raise `NotFound`."""
+
+    @abstractmethod
+    def list_snapshots(self, source: VolumeRef | None = None) -> Iterable[Snapshot]:
+        """Yield the snapshots of one volume, or every one of the array."""
+
+    @abstractmethod
+    def delete_snapshot(self, snapshot: Snapshot) -> None:
+        """Delete a snapshot, read a moment before; `NotFound` when it has gone, `InUse` when the array refuses."""
+
+    def create_group_snapshot(self, specs: Sequence[SnapshotSpec]) -> Sequence[Snapshot]:
+        """Take snapshots of several volumes at one point in time (capability ``group_snapshots``)."""
+        raise self._unsupported("group_snapshots")
+
+    def revert_volume(self, volume: Volume, snapshot: Snapshot) -> None:
+        """Put a volume back to a snapshot of its own and return when that is done (capability ``revert``)."""
+        raise self._unsupported("revert")
+
+    # Exports
+
+    @abstractmethod
+    def export(self, source: Source, host: Host, host_name: str, protocol: Protocol) -> Export:
+        """Let a host use a volume or snapshot, making the host object on the way; return how to reach it.
+
+        Exporting again returns the same export. Two first exports of one host may race: the array's own refusals settle
+        that. Raises `InUse` when an initiator belongs to another host object, `InvalidRequest` when the array sees none of the
+        host's FC initiators, `LimitReached` when no LUN id is free.
+        """
+
+    @abstractmethod
+    def unexport(self, source: Source, host_name: str, protocol: Protocol) -> None:
+        """Take a volume or snapshot away from a host; `NotFound` when it was not exported to it.
+
+        The host object stays for its next export; `remove_host` removes it.
+        """
+
+    @abstractmethod
+    def list_exports(self, source: Source) -> Sequence[Export]:
+        """Return every export of a volume or snapshot, to whatever host, with `Export.host` as the array-side name."""
+
+    def remove_host(self, host_name: str) -> None:
+        """Remove a host object that has no exports; `NotFound` when it has gone, `InUse` while it has exports."""
+        raise self._unsupported("hosts")
+
+    # Optional parts
+
+    def set_qos(self, volume: Volume, qos: Qos, name: str) -> None:
+        """Put exactly these limits on a volume, read a moment before (capability ``qos``).
+
+        `name` is for a policy object of the volume's own. An empty `Qos` takes the limits away.
+        """
+        raise self._unsupported("qos")
+
+    def get_qos(self, volume: Volume) -> Qos:
+        """Return the limits on a volume, read a moment before; an empty `Qos` where there are none (capability ``qos``)."""
+        raise self._unsupported("qos")
+
+    def rename_volume(self, volume: Volume, name: str, description: str) -> Volume:
+        """Rename a volume, read a moment before (capability ``manage``)."""
+        raise self._unsupported("manage")
+
+    def rename_snapshot(self, snapshot: Snapshot, name: str, description: str) -> Snapshot:
+        """Rename a snapshot, read a moment before (capability ``manage``)."""
+        raise self._unsupported("manage")
+
+    def migrate_volume(self, volume: Volume, spec: VolumeSpec, temporary: str) -> Volume:
+        """Move a volume's bytes to the pool and provisioning of `spec`, on line; its WWN stays (capability ``migrate``).
+
+        `temporary` names the helper LUN that the array exchanges the bytes with; none is left when the method returns.
+        """
+        raise self._unsupported("migrate")
+
+    def leftovers(self) -> Iterable[Leftover]:
+        """Yield what abandoned operations left on the array: only objects that this library named."""
+        return ()
+
+    def remove_leftover(self, leftover: Leftover) -> None:
+        """Remove one of `leftovers`, after making sure that it still is one."""
+        raise self._unsupported("leftovers")
+
+    def _unsupported(self, what: str) -> NotSupported:
+        return NotSupported(f"{type(self).__name__} has no {what}; its capabilities say so.")
