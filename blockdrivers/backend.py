@@ -687,6 +687,7 @@ class Backend:
             checks.provisioning(thin, capabilities),
             label.encode(capabilities.description_bytes),
             replace(label, copying=True).encode(capabilities.description_bytes),
+            source.size,
         )
 
     def _snapshot_spec(self, snapshot_id: str, volume_id: str) -> SnapshotSpec:

@@ -123,6 +123,8 @@ class VolumeSpec:
     """The text of the complete volume."""
     unfinished_description: str = ""
     """The text that marks a clone whose bytes are still being copied."""
+    source_size: int | None = None
+    """Size in bytes of what a clone is made from; None for an empty volume."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +137,7 @@ class SnapshotSpec:
 
 
 Source = VolumeRef | SnapshotRef
+"""What can be cloned or exported."""
 
 
 class Driver(ABC):

@@ -65,7 +65,9 @@ def make(
             return _adopt(found, differences, what)
         try:
             return make()
-        except AlreadyExists:
+        except AlreadyExists as taken_already:
+            if taken_already.differences:
+                raise
             found = or_none(find)
         except Ambiguous:
             # Some arrays take two objects of one name: nothing is sent again before the name has been looked up.
