@@ -1,0 +1,55 @@
+# Two commands do all the set-up on a fresh machine: `make certify` and `make test`.
+
+PYTHON ?= python3
+VENV ?= .venv
+REPORTS ?= reports
+BIN := $(VENV)/bin
+
+.PHONY: certify test lint types layering check bench test-oracle clean
+
+# The main job: certify a simulated OceanStor 5500 V5 over iSCSI and FC, write the report, print the grade.
+certify: $(VENV)/.conformance
+	$(BIN)/blockdrivers certify "OceanStor 5500 V5" --simulated --protocol iscsi --protocol fc --output $(REPORTS)/certify
+
+# All checks of the code.
+test: $(VENV)/.dev
+	tools/system-packages chromium fonts-noto-cjk
+	$(MAKE) lint types layering check
+
+lint:
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types:
+	$(BIN)/mypy
+
+layering:
+	$(BIN)/lint-imports
+
+check:
+	$(BIN)/pytest -n 2 --dist loadgroup tests --ignore tests/oracle
+
+# The cinder package's own Huawei driver against the simulator, in an environment of its own.
+test-oracle: $(VENV)/.dev $(VENV)-cinder/.installed
+	BLOCKDRIVERS_CINDER_VENV=$(abspath $(VENV)-cinder) $(BIN)/pytest tests/oracle
+
+bench: $(VENV)/.dev
+	$(BIN)/python -m benchmarks
+
+$(VENV)/.conformance: pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[conformance]'
+	touch $@
+
+$(VENV)/.dev: pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	touch $@ $(VENV)/.conformance
+
+$(VENV)-cinder/.installed: pyproject.toml
+	test -x $(VENV)-cinder/bin/python || $(PYTHON) -m venv $(VENV)-cinder
+	$(VENV)-cinder/bin/python -m pip install --quiet --disable-pip-version-check 'cinder==29.0.0'
+	touch $@
+
+clean:
+	rm -rf $(VENV) $(VENV)-cinder $(REPORTS) .cache
