@@ -1,0 +1,1 @@
+"""Figures that the project keeps: ratios within one run, and round trips counted by the simulator."""

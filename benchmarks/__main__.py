@@ -1,0 +1,21 @@
+"""Run every benchmark and print its table: ``python -m benchmarks [NAME ...]``."""
+
+from __future__ import annotations
+
+import sys
+
+from benchmarks import import_cost, parallel, round_trips
+
+BENCHMARKS = {"import": import_cost.main, "round-trips": round_trips.main, "parallel": parallel.main}
+
+
+def main(names: list[str]) -> int:
+    """Run the named benchmarks, or all; return 1 when one misses its target."""
+    missed = [name for name in names or BENCHMARKS if not BENCHMARKS[name]()]
+    if missed:
+        print(f"\ntargets missed: {', '.join(missed)}")
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

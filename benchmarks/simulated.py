@@ -1,0 +1,75 @@
+"""A simulated array in a process of its own, and its counters."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import requests
+import yaml
+
+from blockdrivers import Backend, open_backend
+
+
+@dataclass(frozen=True)
+class Simulated:
+    """A running simulator, as its ready line describes it."""
+
+    ready: Mapping[str, Any]
+    config: Path
+
+    def open(self) -> Backend:
+        """Open a new backend on it."""
+        return open_backend(self.config, "bench")
+
+    def requests_sent(self) -> int:
+        """Return the management requests counted since the counters were cleared."""
+        answer = requests.get(f"{self.ready['control']}/counters", timeout=10).json()
+        return int(answer["requests"])
+
+    def operations(self) -> Mapping[str, int]:
+        """Return the requests by operation."""
+        counted: Mapping[str, int] = requests.get(f"{self.ready['control']}/counters", timeout=10).json()["by_operation"]
+        return counted
+
+    def clear(self) -> None:
+        """Clear the counters."""
+        requests.delete(f"{self.ready['control']}/counters", timeout=10).raise_for_status()
+
+    def latency(self, milliseconds: int) -> None:
+        """Let every request take that much longer."""
+        requests.put(f"{self.ready['control']}/latency", json={"ms": milliseconds}, timeout=10).raise_for_status()
+
+
+@contextmanager
+def simulated(model: str) -> Iterator[Simulated]:
+    """Serve one array for the length of a block."""
+    command = [sys.executable, "-m", "blockdrivers.cli.main", "simulate", model, "--host", "127.0.0.1", "--port", "0", "--json"]
+    with tempfile.TemporaryDirectory() as folder, subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            ready = json.loads(process.stdout.readline())
+            yield Simulated(ready, _configure(Path(folder), ready["management"]))
+        finally:
+            process.terminate()
+
+
+def _configure(folder: Path, management: Mapping[str, Any]) -> Path:
+    options = {
+        "addresses": [management["url"]],
+        "username": management["username"],
+        "password": management["password"],
+        "tls": {"ca_file": management["ca_file"]},
+        "copy_speed": 4,
+    }
+    config = folder / "backends.yaml"
+    config.touch(mode=0o600)
+    config.write_text(yaml.safe_dump({"backends": {"bench": {"adapter": "huawei-oceanstor", "options": options}}}))
+    return config
