@@ -18,18 +18,26 @@ _LONGEST_PAUSE = 5.0
 def persist(step: Callable[[], T], *, on_stale: Callable[[], None]) -> T:
     """Run an idempotent step until it succeeds, fails for good, or the current deadline passes.
 
+    An array out of reach is reported at once, since nothing was sent; but once an outcome is open, only an answer will do.
+
     Args:
         step: reads before it destroys, so that it may be run again after any failure.
         on_stale: drops what was remembered of the array; called when an answer contradicted it.
     """
     interval = _FIRST_PAUSE
+    open_outcome = False
     while True:
         try:
             return step()
         except StaleReference as error:
             on_stale()
             cause = str(error)
-        except (Ambiguous, Busy, Unreachable) as error:
+        except (Ambiguous, Busy) as error:
+            open_outcome |= isinstance(error, Ambiguous)
+            cause = str(error)
+        except Unreachable as error:
+            if not open_outcome:
+                raise
             cause = str(error)
         deadline.note(f"the last attempt ended with: {cause}")
         deadline.pause(interval, "")
