@@ -72,7 +72,7 @@ class Ledger:
         """
         self._certificates.mkdir(parents=True, exist_ok=True)
         digest = certificate.digest
-        for kept in sorted(self._certificates.glob(f"*-{digest[:_DIGEST_SHOWN]}.json")):
+        for kept in sorted(self._certificates.glob(f"[!.]*-{digest[:_DIGEST_SHOWN]}.json")):
             if certificates.read(kept).digest == digest:
                 return kept
         stamp = certificate.started.strftime("%Y%m%dT%H%M%SZ")
