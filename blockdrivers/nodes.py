@@ -68,6 +68,11 @@ class Node:
         """Whether this is a list, where a single word would do too."""
         return isinstance(self._node, yaml.SequenceNode)
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing was written for it: ``field:`` and no more."""
+        return self._node.tag == f"{_TAG}null"
+
     def items(self) -> list[Node]:
         """Return a list's nodes."""
         if not isinstance(self._node, yaml.SequenceNode):
