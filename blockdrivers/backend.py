@@ -474,7 +474,7 @@ class Backend:
     def manage_volume(self, volume_id: str, array_name: str, *, timeout: float | None = None) -> Volume:
         """Take over a volume that exists on the array under another name; from then on it is `volume_id`.
 
-        Raises `NotFound`, `InUse` (exported, copied, migrating or replicated), `AlreadyExists` (the id is taken by another volume),
+        Raises `NotFound`, `InUse` (exported, copied, migrating or replicated), `AlreadyExists` (another volume has the id),
         `InvalidRequest` (its size is not one this array could have been asked for).
         """
         with self._operation("manage_volume", volume_id, timeout):

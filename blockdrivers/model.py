@@ -1,7 +1,7 @@
 """The nouns of the library: frozen dataclasses. Sizes are bytes, rates are per second, latencies are microseconds.
 
-An object that lives on an array has an `id` (the array's own, reused after deletion on many arrays), a `name` (the array-side
-name, which `blockdrivers.naming` derives from the caller's id) and, for what has bytes, a `wwn` (its SCSI identity, never reused).
+An object that lives on an array has an `id` (the array's own, reused after deletion on many arrays), a `name` (array-side,
+derived from the caller's id by `blockdrivers.naming`) and, for what has bytes, a `wwn` (its SCSI identity, never reused).
 """
 
 from __future__ import annotations

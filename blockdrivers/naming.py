@@ -7,8 +7,8 @@ dash and the payload. The form says how to read the payload:
 * ``l``: the id stands there as it is (lower-case letters, digits, ``_``, ``.``, ``-``). Reversible.
 * ``h``: the payload is a base32 SHA-256 digest, cut to what fits (at most 130 bits). The id itself stands in the description.
 
-Forms never meet, so two ids never share a name (but for a collision of the digest). All of it is lower-case ASCII that starts with
-a letter, the least common denominator of the arrays' rules.
+Forms never meet, so two ids never share a name (but for a collision of the digest). All of it is lower-case ASCII that starts
+with a letter, the least common denominator of the arrays' rules.
 """
 
 from __future__ import annotations

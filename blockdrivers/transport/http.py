@@ -1,0 +1,446 @@
+"""One array's management interface over HTTP(S): bounded connections, one login per controller, re-login and failover.
+
+It tells apart what matters to whoever changes an array: a request that surely was not sent goes to the next controller, one whose
+outcome is open is `Ambiguous`, and a read is simply read again.
+"""
+
+from __future__ import annotations
+
+import json as jsonlib
+import logging
+import queue
+import ssl
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.cookiejar import DefaultCookiePolicy
+from typing import Any, Protocol
+from urllib.parse import urlsplit
+
+import requests
+import urllib3.exceptions
+from requests.adapters import HTTPAdapter
+
+from blockdrivers.deadline import deadline, remaining
+from blockdrivers.errors import (
+    Ambiguous,
+    AuthExpired,
+    BlockDriversError,
+    Busy,
+    CertificateError,
+    LoginRefused,
+    ProtocolError,
+    TransportError,
+    Unreachable,
+)
+from blockdrivers.transport.tls import TlsOptions
+
+_log = logging.getLogger(__name__)
+
+MAX_BODY = 64 * 1024 * 1024
+_CHUNK = 64 * 1024
+_LOGOUT_SECONDS = 5.0
+_REFUSAL_REMEMBERED = 30.0
+"""Seconds for which a refused login is not sent again, so that a busy service does not lock its account."""
+
+_SERVER_ERROR = 500
+_TOO_MANY_REQUESTS = 429
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """An answer, read to its end."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    def json(self) -> Any:
+        """Return the body as JSON, or raise `ProtocolError` that shows its beginning."""
+        try:
+            return jsonlib.loads(self.body)
+        except ValueError as wrong:
+            raise ProtocolError(f"The answer (status {self.status}) is not JSON: {self.body[:80]!r}.") from wrong
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """A management session: what every request carries; the prefix goes between the address and a path."""
+
+    headers: Mapping[str, str] = field(repr=False)
+    prefix: str = ""
+
+
+class Send(Protocol):
+    """Sends one request to the controller that is being logged in to or out of; the path follows its address."""
+
+    def __call__(
+        self, method: str, path: str, *, json: object | None = None, headers: Mapping[str, str] | None = None
+    ) -> Response:
+        """Return the answer, whatever its status."""
+        ...
+
+
+class Authenticator(Protocol):
+    """How a family's sessions begin, end and are seen to be over."""
+
+    def login(self, send: Send) -> Login:
+        """Begin a session; raise `LoginRefused` where trying again cannot help."""
+        ...
+
+    def logout(self, send: Send, login: Login) -> None:
+        """End a session."""
+        ...
+
+    def expired(self, response: Response) -> bool:
+        """Tell whether the array refused the request because the session is over."""
+        ...
+
+
+class _NotSent(Exception):
+    """The request surely did not reach the array."""
+
+
+class _Lost(Exception):
+    """The request was sent, or may have been; there is no answer."""
+
+
+@dataclass(slots=True)
+class _Controller:
+    """One management address and the login that every connection to it shares."""
+
+    address: str
+    guard: threading.Lock = field(default_factory=threading.Lock)
+    login: Login | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    method: str
+    path: str
+    json: object | None
+    params: Mapping[str, str]
+    absolute: bool
+    changes: bool
+    operation: str
+
+
+class HttpTransport:
+    """The management interface of one array; shared by threads.
+
+    Args:
+        addresses: base URL of each controller, in order of preference.
+        tls: how certificates are verified.
+        authenticator: the family's sessions.
+        max_connections: how many requests are under way at once; further ones wait.
+        connect_timeout, read_timeout: seconds; the current deadline may shorten them.
+        name: the array's name for errors and logs.
+    """
+
+    def __init__(
+        self,
+        addresses: Sequence[str],
+        *,
+        tls: TlsOptions,
+        authenticator: Authenticator,
+        max_connections: int = 8,
+        connect_timeout: float = 5.0,
+        read_timeout: float = 60.0,
+        name: str = "array",
+    ) -> None:
+        self._controllers = tuple(_Controller(address.rstrip("/")) for address in addresses)
+        self._tls = tls
+        self._authenticator = authenticator
+        self._timeouts = (connect_timeout, read_timeout)
+        self._name = name
+        self._guard = threading.Lock()
+        self._current = 0
+        self._closed = False
+        self._refusal: tuple[float, LoginRefused] | None = None
+        self._connections: queue.LifoQueue[requests.Session | None] = queue.LifoQueue()
+        for _ in range(max_connections):
+            self._connections.put(None)
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        json: object | None = None,
+        params: Mapping[str, str] | None = None,
+        absolute: bool = False,
+        changes: bool | None = None,
+        operation: str | None = None,
+    ) -> Response:
+        """Send one request, logged in, and return the answer.
+
+        Args:
+            method: HTTP method.
+            path: below the session's prefix; with `absolute`, from the root of the server.
+            json: body.
+            params: query.
+            absolute: see `path`.
+            changes: whether the request changes the array; by default everything but GET and HEAD does.
+            operation: for logs and errors.
+
+        Raises:
+            Unreachable: no controller could be connected to; nothing was sent.
+            Ambiguous: a changing request was sent and its outcome is open.
+            Busy: a read met a server error, or its answer was lost.
+            AuthExpired, LoginRefused, CertificateError, DeadlineExceeded.
+        """
+        changing = method not in {"GET", "HEAD"} if changes is None else changes
+        call = _Call(method, path, json, params or {}, absolute, changing, operation or f"{method} {path}")
+        with self._connection() as session:
+            try:
+                return self._judged(self._anywhere(session, call), call)
+            except BlockDriversError as error:
+                error.array = error.array or self._name
+                error.request = error.request or call.operation
+                raise
+
+    def close(self) -> None:
+        """Log out of every controller and close the connections; nothing can be sent afterwards."""
+        with self._guard:
+            if self._closed:
+                return
+            self._closed = True
+        session = self._new_session()
+        with deadline(_LOGOUT_SECONDS, f"log out of {self._name}"):
+            for controller in self._controllers:
+                self._logout(controller, session)
+        session.close()
+        while not self._connections.empty():
+            idle = self._connections.get_nowait()
+            if idle is not None:
+                idle.close()
+
+    # Where a request goes
+
+    def _anywhere(self, session: requests.Session, call: _Call) -> Response:
+        """Send to the present controller, and on to the next ones while that surely does no harm."""
+        problems: list[str] = []
+        lost = False
+        for _ in self._controllers:
+            controller = self._controllers[self._current]
+            try:
+                return self._at(controller, session, call)
+            except _NotSent as error:
+                problems.append(f"{controller.address}: {error}")
+            except _Lost as error:
+                problems.append(f"{controller.address}: {error}")
+                lost = True
+            self._turn_away_from(controller)
+            if lost and call.changes:
+                raise Ambiguous(f"The connection died after the request was sent ({problems[-1]}); its outcome is open.")
+        if lost:
+            raise Busy(f"No controller answered the request ({'; '.join(problems)}).")
+        raise Unreachable(f"No management address can be reached ({'; '.join(problems)}); check addresses, network and array.")
+
+    def _turn_away_from(self, controller: _Controller) -> None:
+        with self._guard:
+            if self._controllers[self._current] is controller:
+                self._current = (self._current + 1) % len(self._controllers)
+
+    def _at(self, controller: _Controller, session: requests.Session, call: _Call) -> Response:
+        login = self._logged_in(controller, session)
+        response = self._send(controller, session, call, login)
+        if not self._authenticator.expired(response):
+            return response
+        # The array refused the request for its session alone, so it is safe to send it again.
+        self._drop(controller, login)
+        login = self._logged_in(controller, session)
+        response = self._send(controller, session, call, login)
+        if self._authenticator.expired(response):
+            raise AuthExpired("The array called a new management session expired.")
+        return response
+
+    @staticmethod
+    def _judged(response: Response, call: _Call) -> Response:
+        if response.status < _SERVER_ERROR and response.status != _TOO_MANY_REQUESTS:
+            return response
+        if call.changes and response.status != _TOO_MANY_REQUESTS:
+            raise Ambiguous(f"The array answered a changing request with HTTP status {response.status}; its outcome is open.")
+        raise Busy(f"The array answered with HTTP status {response.status}.")
+
+    # Sessions
+
+    def _logged_in(self, controller: _Controller, session: requests.Session) -> Login:
+        with controller.guard:
+            if controller.login is None:
+                self._raise_remembered_refusal()
+                try:
+                    controller.login = self._authenticator.login(self._sender(controller, session))
+                except _Lost as error:
+                    # A session that nobody knows of harms nothing but the session count; the request itself was not sent.
+                    raise _NotSent(str(error)) from error
+                except LoginRefused as refused:
+                    self._refusal = (time.monotonic(), refused)
+                    raise
+            return controller.login
+
+    def _raise_remembered_refusal(self) -> None:
+        if self._refusal is None:
+            return
+        since, refused = self._refusal
+        if time.monotonic() - since < _REFUSAL_REMEMBERED:
+            raise LoginRefused(
+                refused.message,
+                array=self._name,
+                request=refused.request,
+                vendor_code=refused.vendor_code,
+                vendor_text=refused.vendor_text,
+            )
+        self._refusal = None
+
+    @staticmethod
+    def _drop(controller: _Controller, login: Login) -> None:
+        with controller.guard:
+            if controller.login is login:
+                controller.login = None
+
+    def _logout(self, controller: _Controller, session: requests.Session) -> None:
+        with controller.guard:
+            login, controller.login = controller.login, None
+        if login is None:
+            return
+        try:
+            self._authenticator.logout(self._sender(controller, session), login)
+        except (_NotSent, _Lost, BlockDriversError) as error:
+            _log.debug("could not log out of %s: %s", controller.address, error)
+
+    def _sender(self, controller: _Controller, session: requests.Session) -> Send:
+        def send(method: str, path: str, *, json: object | None = None, headers: Mapping[str, str] | None = None) -> Response:
+            call = _Call(method, path, json, {}, absolute=False, changes=False, operation=f"{method} sessions")
+            return self._send(controller, session, call, Login(headers or {}))
+
+        return send
+
+    # The wire
+
+    def _send(self, controller: _Controller, session: requests.Session, call: _Call, login: Login) -> Response:
+        connect, read = (remaining(timeout) for timeout in self._timeouts)
+        started = time.monotonic()
+        status: int | str = "none"
+        try:
+            with session.request(
+                call.method,
+                _url(controller.address, login.prefix, call),
+                json=call.json,
+                params=dict(call.params),
+                headers=dict(login.headers),
+                timeout=(connect, read),
+                verify=self._tls.verification,
+                allow_redirects=False,
+                stream=True,
+            ) as answer:
+                body = _read(answer)
+                status = answer.status_code
+                return Response(answer.status_code, answer.headers, body)
+        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
+            raise self._classified(error, controller) from error
+        finally:
+            _log.debug(
+                "%s %s: %s in %.3f s",
+                self._name,
+                call.operation,
+                status,
+                time.monotonic() - started,
+                extra={
+                    "array": self._name,
+                    "controller": controller.address,
+                    "operation": call.operation,
+                    "status": status,
+                    "seconds": round(time.monotonic() - started, 6),
+                },
+            )
+
+    def _classified(self, error: Exception, controller: _Controller) -> Exception:
+        reasons = list(_reasons(error))
+        if any(isinstance(reason, ssl.SSLCertVerificationError | ssl.CertificateError) for reason in reasons) or any(
+            "ingerprint" in str(reason) for reason in reasons
+        ):
+            return CertificateError(
+                f"The certificate of {controller.address} is not trusted ({reasons[-1]}); set tls.ca_file to the CA that "
+                "signed it, or tls.fingerprint to its SHA-256.",
+                array=self._name,
+            )
+        never_connected = (
+            requests.ConnectTimeout,
+            urllib3.exceptions.NewConnectionError,
+            urllib3.exceptions.ConnectTimeoutError,
+            ConnectionRefusedError,
+        )
+        said = f"{type(reasons[-1]).__name__}: {reasons[-1]}"
+        return _NotSent(said) if any(isinstance(reason, never_connected) for reason in reasons) else _Lost(said)
+
+    @contextmanager
+    def _connection(self) -> Iterator[requests.Session]:
+        if self._closed:
+            raise TransportError("The backend is closed.", array=self._name)
+        try:
+            session = self._connections.get(timeout=remaining(threading.TIMEOUT_MAX))
+        except queue.Empty:
+            raise Busy("Every connection to the array is in use.", array=self._name) from None
+        try:
+            session = session or self._new_session()
+            yield session
+        finally:
+            if self._closed and session is not None:
+                session.close()
+                session = None
+            self._connections.put(session)
+
+    def _new_session(self) -> requests.Session:
+        session = requests.Session()
+        session.trust_env = False
+        session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+        session.mount("https://", _PinningAdapter(self._tls))
+        return session
+
+
+class _PinningAdapter(HTTPAdapter):
+    """One keep-alive connection per controller, with the certificate checks that were asked for."""
+
+    def __init__(self, tls: TlsOptions) -> None:
+        self._checks: dict[str, Any] = {}
+        if tls.fingerprint:
+            self._checks["assert_fingerprint"] = tls.fingerprint
+        if not tls.check_hostname:
+            self._checks["assert_hostname"] = False
+        super().__init__(pool_connections=4, pool_maxsize=1)
+
+    def init_poolmanager(self, connections: int, maxsize: int, block: bool = False, **kwargs: Any) -> None:
+        """Hand the checks to every pool."""
+        super().init_poolmanager(connections, maxsize, block, **kwargs, **self._checks)
+
+
+def _url(address: str, prefix: str, call: _Call) -> str:
+    if call.absolute:
+        parts = urlsplit(address)
+        return f"{parts.scheme}://{parts.netloc}/{call.path.lstrip('/')}"
+    return "/".join(part for part in (address, prefix, call.path.lstrip("/")) if part)
+
+
+def _read(answer: requests.Response) -> bytes:
+    body = bytearray()
+    for chunk in answer.iter_content(_CHUNK):
+        body += chunk
+        if len(body) > MAX_BODY:
+            raise _Lost(f"the answer is longer than {MAX_BODY} bytes")
+        remaining(threading.TIMEOUT_MAX)
+    return bytes(body)
+
+
+def _reasons(error: BaseException) -> Iterator[BaseException]:
+    """Yield an error and what lies beneath it, outermost first; the libraries hide causes in args and attributes."""
+    seen: set[int] = set()
+    waiting: list[object] = [error]
+    while waiting:
+        item = waiting.pop(0)
+        if isinstance(item, BaseException) and id(item) not in seen:
+            seen.add(id(item))
+            yield item
+            waiting += [*item.args, getattr(item, "reason", None), item.__cause__, item.__context__]
