@@ -176,7 +176,7 @@ class Backend:
             spec = self._volume_spec(volume_id, size, pool, checks.provisioning(thin, capabilities))
             volume = self._make_volume(lambda: self._driver.create_volume(spec), spec, Label(id=volume_id), volume_id)
             if qos:
-                self._apply_qos(volume, qos)
+                self._apply_qos(volume_id, volume, qos)
             return self._known(volume, volume_id)
 
     def get_volume(self, volume_id: str, *, timeout: float | None = None) -> Volume:
@@ -633,14 +633,18 @@ class Backend:
         except NotFound as gone:
             _log.debug("nothing to delete: %s", gone)
 
-    def _apply_qos(self, volume: Volume, qos: Qos) -> None:
+    def _apply_qos(self, volume_id: str, volume: Volume, qos: Qos) -> None:
+        fresh: Volume | None = volume
+
         def apply() -> None:
-            current = self._driver.get_qos(volume) if volume.qos_id else Qos()
-            if current == qos:
-                return
-            if current != Qos():
-                raise reconcile.taken(f"Volume {volume.volume_id!r}", {"qos": (qos.as_dict(), current.as_dict())})
-            self._driver.set_qos(volume, qos, volume.name)
+            nonlocal fresh
+            # An attempt that failed may have given the volume a policy: only the first one may trust what was read before.
+            known, fresh = fresh or self._driver.get_volume(volume.name), None
+            current = self._driver.get_qos(known) if known.qos_id else Qos()
+            if current not in {qos, Qos()}:
+                raise reconcile.taken(f"Volume {volume_id!r}", {"qos": (qos.as_dict(), current.as_dict())})
+            if current != qos:
+                self._driver.set_qos(known, qos, known.name)
 
         self._persist(apply)
 
@@ -650,7 +654,6 @@ class Backend:
         return self._known(volume, volume_id)
 
     def _read_snapshot(self, snapshot_id: str) -> Snapshot:
-        naming.check_id(snapshot_id, "snapshot")
         snapshot = self._driver.get_snapshot(self._snapshot_name(snapshot_id))
         checks.names(snapshot.name, snapshot.description, snapshot_id)
         return replace(snapshot, snapshot_id=snapshot_id, volume_id=naming.identifier_of(snapshot.source_name))
@@ -669,19 +672,20 @@ class Backend:
     # Names and specifications
 
     def _volume_spec(self, volume_id: str, size: int, pool: str, thin: bool) -> VolumeSpec:
+        name = self._volume_name(volume_id)
         description = Label(id=volume_id).encode(self._driver_capabilities().description_bytes)
-        return VolumeSpec(self._volume_name(volume_id), size, pool, thin, description)
+        return VolumeSpec(name, size, pool, thin, description)
 
     def _clone_spec(
         self, volume_id: str, source: Volume | Snapshot, size: int | None, pool: str, thin: bool | None
     ) -> VolumeSpec:
-        capabilities = self._driver_capabilities()
+        name, capabilities = self._volume_name(volume_id), self._driver_capabilities()
         wanted = source.size if size is None else size
         checks.size(wanted, capabilities)
         checks.holds(wanted, source)
         label = Label(id=volume_id, source=source.name)
         return VolumeSpec(
-            self._volume_name(volume_id),
+            name,
             wanted,
             pool,
             checks.provisioning(thin, capabilities),
@@ -691,13 +695,12 @@ class Backend:
         )
 
     def _snapshot_spec(self, snapshot_id: str, volume_id: str) -> SnapshotSpec:
-        naming.check_id(snapshot_id, "snapshot")
+        name, source = self._snapshot_name(snapshot_id), VolumeRef(self._volume_name(volume_id))
         description = Label(id=snapshot_id).encode(self._driver_capabilities().description_bytes)
-        return SnapshotSpec(VolumeRef(self._volume_name(volume_id)), self._snapshot_name(snapshot_id), description)
+        return SnapshotSpec(source, name, description)
 
     def _source(self, identifier: str, *, snapshot: bool) -> Source:
         if snapshot:
-            naming.check_id(identifier, "snapshot")
             return SnapshotRef(self._snapshot_name(identifier))
         return self._references.of(self._volume_name(identifier))
 
@@ -706,6 +709,7 @@ class Backend:
         return naming.array_name(Kind.VOLUME, volume_id, self._driver_capabilities().names.volume)
 
     def _snapshot_name(self, snapshot_id: str) -> str:
+        naming.check_id(snapshot_id, "snapshot")
         return naming.array_name(Kind.SNAPSHOT, snapshot_id, self._driver_capabilities().names.snapshot)
 
     def _host_name(self, name: str) -> str:

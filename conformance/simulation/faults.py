@@ -40,6 +40,7 @@ class Kind(StrEnum):
 
 
 HANG_SECONDS = 30.0
+SLOW_SECONDS = 1.0
 _NOT_MET_BY_REQUESTS = frozenset({Kind.POOL_FULL, Kind.REFUSE})
 
 
@@ -51,7 +52,6 @@ class Fault:
         at: which matching request it begins with; 1 is the next.
         count: how many requests it hits; 0 until it is removed.
         operation: shell-style pattern of operation names.
-        seconds: for ``slow`` and the time-outs.
     """
 
     id: int
@@ -59,7 +59,8 @@ class Fault:
     at: int = 1
     count: int = 1
     operation: str = "*"
-    seconds: float = HANG_SECONDS
+    seconds: float | None = None
+    """None takes the kind's own: a second for ``slow``, half a minute for the time-outs."""
     code: str = ""
     commit: bool = False
     seen: int = 0
@@ -67,6 +68,13 @@ class Fault:
     controller: str | None = None
     """The controller that a failover has taken."""
     released: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def duration(self) -> float:
+        """How long it holds a request up, in seconds."""
+        if self.seconds is not None:
+            return self.seconds
+        return SLOW_SECONDS if self.kind is Kind.SLOW else HANG_SECONDS
 
     def as_dict(self) -> dict[str, Any]:
         """Return the fault as the control API shows it."""

@@ -111,7 +111,7 @@ class Controller:
         if fault.kind in {Kind.DROP_AFTER, Kind.TIMEOUT_AFTER}:
             self.family.handle(request)
         if fault.kind in {Kind.TIMEOUT_BEFORE, Kind.TIMEOUT_AFTER}:
-            fault.released.wait(fault.seconds)
+            fault.released.wait(fault.duration)
         if fault.kind is Kind.FAILOVER:
             self.cut_all()
         raise _Cut
@@ -126,7 +126,7 @@ class Controller:
         return Response(b'{"data": {"ID": "1", "NA\x00\xff<html>')
 
     def _slow(self, fault: Fault, request: Request) -> Response:
-        fault.released.wait(fault.seconds)
+        fault.released.wait(fault.duration)
         return self.family.handle(request)
 
     def _frozen(self, fault: Fault, request: Request) -> Response:

@@ -1,8 +1,7 @@
 """Huawei OceanStor V3, V5, Dorado V3 and Dorado V6 over the DeviceManager REST interface."""
 
-from blockdrivers.plugins import Adapter
-
 from blockdrivers.model import Protocol
+from blockdrivers.plugins import Adapter
 
 ADAPTERS = (
     Adapter(

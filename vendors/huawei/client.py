@@ -10,9 +10,8 @@ from collections.abc import Iterator, Mapping
 from http.cookies import SimpleCookie
 from typing import Any, Final
 
-from blockdrivers.transport.http import HttpTransport, Login, Response, Send
-
 from blockdrivers.errors import Ambiguous, LoginRefused, ProtocolError
+from blockdrivers.transport.http import HttpTransport, Login, Response, Send
 from vendors.huawei import codes
 from vendors.huawei.options import OceanStorOptions
 

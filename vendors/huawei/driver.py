@@ -25,7 +25,9 @@ from blockdrivers.errors import (
     InUse,
     InvalidRequest,
     LicenceMissing,
+    LimitReached,
     NotFound,
+    NotSupported,
     OutOfSpace,
     StaleReference,
     VendorError,
@@ -230,14 +232,12 @@ class OceanStorDriver(Driver):
 
     def create_group_snapshot(self, specs: Sequence[SnapshotSpec]) -> Sequence[Snapshot]:
         """One POST snapshot each and one activation of them all: one point in time (sheet, 3.4)."""
-        made = [self._inactive_snapshot(spec) for spec in specs]
+        made = self._inactive_snapshots(specs)
         taken = [snapshot.name for snapshot in made if snapshot.ready]
         if len(taken) == len(made):
             raise AlreadyExists("Every snapshot of the group exists.")
         if taken:
-            for snapshot in made:
-                if not snapshot.ready:
-                    self.delete_snapshot(snapshot)
+            self._undo(made)
             raise AlreadyExists(
                 f"Snapshots {', '.join(taken)} were taken at another moment; use other ids.",
                 differences=dict.fromkeys(taken, ("taken with the group", "taken before")),
@@ -280,7 +280,7 @@ class OceanStorDriver(Driver):
     def remove_host(self, host_name: str) -> None:
         """Remove the host object and the groups and view around it."""
         self._hosts.forget(host_name)
-        self._mapping.remove(host_name, self._hosts.id_of(host_name))
+        self._mapping.remove(host_name)
 
     # QoS, names, moves
 
@@ -308,7 +308,7 @@ class OceanStorDriver(Driver):
         migration = Migration(self._client, self._options.copy_speed)
         if (volume.pool, volume.thin) == (spec.pool, spec.thin):
             self._drop_helper(migration, volume, temporary)
-            return volume
+            return self.get_volume(volume.name)
         helper = self._helper(volume, replace(spec, name=temporary, description=""))
         migration.run(volume.id, helper.id, resume=Dependant.MIGRATION in volume.dependants)
         self._drop_helper(migration, volume, temporary)
@@ -339,7 +339,7 @@ class OceanStorDriver(Driver):
     @property
     def _sweeper(self) -> Sweeper:
         migration = Migration(self._client, self._options.copy_speed)
-        return Sweeper(self._client, self, self._hosts, self._mapping, self._copies, migration, self._policies)
+        return Sweeper(self._client, self, self._mapping, self._copies, migration, self._policies)
 
     # LUNs
 
@@ -430,6 +430,22 @@ class OceanStorDriver(Driver):
             raise StaleReference(f"The remembered id of LUN {spec.source.name!r} names {made.source_name!r} now.")
         return made
 
+    def _inactive_snapshots(self, specs: Sequence[SnapshotSpec]) -> list[Snapshot]:
+        """Make, or find, a snapshot for each member; where one cannot be, none of them is left."""
+        made: list[Snapshot] = []
+        try:
+            for spec in specs:
+                made.append(self._inactive_snapshot(spec))  # noqa: PERF401 - what was made before a failure is undone
+        except (NotFound, InvalidRequest, NotSupported, LimitReached, VendorError):
+            self._undo(made)
+            raise
+        return made
+
+    def _undo(self, made: Sequence[Snapshot]) -> None:
+        for snapshot in made:
+            if not snapshot.ready:
+                self.delete_snapshot(snapshot)
+
     def _usable(self, found: Snapshot, spec: SnapshotSpec) -> Snapshot:
         if not found.ready and found.source_name != spec.source.name:
             # A call that met a reused LUN id was cut off before it could undo this; it holds no point in time.
@@ -440,7 +456,8 @@ class OceanStorDriver(Driver):
     def _activate(self, made: Sequence[Snapshot]) -> list[Snapshot]:
         try:
             self._client.post("snapshot/activate", {"SNAPSHOTLIST": [snapshot.id for snapshot in made]})
-        except (VendorError, LicenceMissing) as refused:
+        except (VendorError, InvalidRequest, LicenceMissing) as refused:
+            # Another call for the same snapshots may have been quicker.
             if all(self.get_snapshot(snapshot.name).ready for snapshot in made):
                 return [replace(snapshot, ready=True) for snapshot in made]
             for snapshot in made:

@@ -235,12 +235,12 @@ class Mapping(ABC):
         """Return id and name of every host that the target is mapped to."""
 
     @abstractmethod
-    def remove(self, host_name: str, host_id: str) -> None:
-        """Remove everything around a host that sees nothing, and the host; `InUse` while it sees something."""
+    def remove(self, host_name: str) -> None:
+        """Remove everything around a host that sees nothing, and the host last; `InUse` while it sees something."""
 
     @abstractmethod
-    def is_idle(self, host_name: str, host_id: str) -> bool:
-        """Tell whether a host sees nothing."""
+    def unfinished(self) -> Iterator[str]:
+        """Yield the names of hosts that stand half: a first export or a removal was cut off."""
 
     @abstractmethod
     def _join(self, target: Target, host: RegisteredHost) -> bool:
@@ -282,13 +282,16 @@ class DirectMapping(Mapping):
         host_ids = sorted({str(item["hostId"]) for item in mappings if item.get("hostId")}, key=int)
         return [(host_id, objects.text(self._client.read(f"host/{host_id}"), "NAME")) for host_id in host_ids]
 
-    def is_idle(self, host_name: str, host_id: str) -> bool:
-        """Tell whether a host sees nothing."""
-        return not any(self._client.listing("mapping/associate", ASSOCIATEOBJTYPE=str(int(Type.HOST)), ASSOCIATEOBJID=host_id))
+    def unfinished(self) -> Iterator[str]:
+        """Yield hosts without initiators."""
+        for host in self._client.listing("host"):
+            if objects.number(host, "INITIATORNUM", 1) == 0:
+                yield objects.text(host, "NAME")
 
-    def remove(self, host_name: str, host_id: str) -> None:
+    def remove(self, host_name: str) -> None:
         """Remove a host that sees nothing."""
-        if not self.is_idle(host_name, host_id):
+        host_id = self._hosts.id_of(host_name)
+        if any(self._client.listing("mapping/associate", ASSOCIATEOBJTYPE=str(int(Type.HOST)), ASSOCIATEOBJID=host_id)):
             raise InUse(f"Host {host_name!r} still has exports; take them away first.")
         self._hosts.release(host_id)
         self._client.delete(f"host/{host_id}")
@@ -368,29 +371,35 @@ class MappingViews(Mapping):
                     found.update({objects.text(host, "ID"): objects.text(host, "NAME") for host in hosts})
         return sorted(found.items())
 
-    def is_idle(self, host_name: str, host_id: str) -> bool:
-        """Tell whether the host's LUN group is empty or absent."""
-        group = self._client.find("lungroup", "NAME", host_name)
-        return group is None or self._members(objects.text(group, "ID")) == 0
+    def unfinished(self) -> Iterator[str]:
+        """Yield the names that only some of host, host group, LUN group and view have."""
+        named: list[set[str]] = [
+            {objects.text(item, "NAME") for item in self._client.listing(resource)}
+            for resource in ("host", "hostgroup", "lungroup", "mappingview")
+        ]
+        hosts, *others = named
+        yield from sorted(hosts.union(*others) - hosts.intersection(*others))
 
-    def remove(self, host_name: str, host_id: str) -> None:
-        """Take the chain down, LUN group first; an export that slips in meanwhile stops it and is joined again."""
-        group = self._client.find("lungroup", "NAME", host_name)
-        view = self._client.find("mappingview", "NAME", host_name)
-        if group is not None:
-            self._remove_lun_group(host_name, objects.text(group, "ID"), view)
-        self._hosts.release(host_id)
+    def remove(self, host_name: str) -> None:
+        """Take the chain down, LUN group first; an export that slips in meanwhile stops it and is joined again.
+
+        The host object goes last: while it stands, a repeat finds what a cut-off removal has left.
+        """
+        host, view = self._hosts.find(host_name), self._client.find("mappingview", "NAME", host_name)
+        lun_group = self._client.find("lungroup", "NAME", host_name)
         host_group = self._client.find("hostgroup", "NAME", host_name)
-        if host_group is not None:
-            group_id = objects.text(host_group, "ID")
-            if view is not None:
-                self._part(view, Type.HOST_GROUP, group_id)
-            self._leave_host_group(group_id, host_id)
-            _gone_is_fine(lambda: self._client.delete(f"hostgroup/{group_id}"))
-        _gone_is_fine(lambda: self._client.delete(f"host/{host_id}"))
+        if host is None and view is None and lun_group is None and host_group is None:
+            raise NotFound(f"The array has no host {host_name!r}.")
+        if lun_group is not None:
+            self._remove_lun_group(host_name, objects.text(lun_group, "ID"), view)
         if view is not None:
-            view_id = objects.text(view, "ID")
-            _gone_is_fine(lambda: self._client.delete(f"mappingview/{view_id}"))
+            self._remove_view(view, host_group)
+        if host_group is not None:
+            self._remove_host_group(objects.text(host_group, "ID"), host)
+        if host is not None:
+            host_id = objects.text(host, "ID")
+            self._hosts.release(host_id)
+            _gone_is_fine(lambda: self._client.delete(f"host/{host_id}"))
 
     def _remove_lun_group(self, host_name: str, group_id: str, view: Object | None) -> None:
         busy = InUse(f"Host {host_name!r} still has exports; take them away first.")
@@ -406,16 +415,25 @@ class MappingViews(Mapping):
                 raise busy from refused
             raise
 
-    def _leave_host_group(self, group_id: str, host_id: str) -> None:
-        _gone_is_fine(
-            lambda: self._client.delete(
-                "host/associate",
-                TYPE=str(int(Type.HOST_GROUP)),
-                ID=group_id,
-                ASSOCIATEOBJTYPE=str(int(Type.HOST)),
-                ASSOCIATEOBJID=host_id,
+    def _remove_view(self, view: Object, host_group: Object | None) -> None:
+        view_id = objects.text(view, "ID")
+        if host_group is not None:
+            self._part(view, Type.HOST_GROUP, objects.text(host_group, "ID"))
+        _gone_is_fine(lambda: self._client.delete(f"mappingview/{view_id}"))
+
+    def _remove_host_group(self, group_id: str, host: Object | None) -> None:
+        if host is not None:
+            host_id = objects.text(host, "ID")
+            _gone_is_fine(
+                lambda: self._client.delete(
+                    "host/associate",
+                    TYPE=str(int(Type.HOST_GROUP)),
+                    ID=group_id,
+                    ASSOCIATEOBJTYPE=str(int(Type.HOST)),
+                    ASSOCIATEOBJID=host_id,
+                )
             )
-        )
+        _gone_is_fine(lambda: self._client.delete(f"hostgroup/{group_id}"))
 
     def _part(self, view: Object, kind: Type, group_id: str) -> None:
         member = _view_member(objects.text(view, "ID"), kind, group_id)

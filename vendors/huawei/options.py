@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from blockdrivers.config import TlsOptions
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
+
+from blockdrivers.config import TlsOptions
 
 
 class OceanStorOptions(BaseModel):

@@ -106,15 +106,15 @@ class Policies:
         try:
             made = self._client.post("ioclass", body)
         except AlreadyExists as taken:
-            self._clear_the_name(name, taken)
+            self._clear_the_name(name, volume, taken)
             raise Busy(f"A QoS policy {name!r} was left by an earlier call and has been removed.") from taken
         except VendorError as refused:
             raise self._without_licence(refused) from refused
         self._activate(objects.text(made, "ID"))
 
-    def _clear_the_name(self, name: str, taken: AlreadyExists) -> None:
+    def _clear_the_name(self, name: str, volume: Volume, taken: AlreadyExists) -> None:
         stray = self._client.find("ioclass", "NAME", name)
-        if stray is not None and _members(stray):
+        if stray is not None and set(_members(stray)) - {volume.id}:
             raise VendorError(f"The QoS policy {name!r} holds other LUNs; remove it on the array.") from taken
         if stray is not None:
             self.delete(objects.text(stray, "ID"))

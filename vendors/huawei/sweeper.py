@@ -12,7 +12,7 @@ from blockdrivers.naming import Kind, kind_of
 from vendors.huawei import objects
 from vendors.huawei.client import OceanStorClient
 from vendors.huawei.copies import FullCopy, Migration
-from vendors.huawei.mapping import Hosts, Mapping
+from vendors.huawei.mapping import Mapping
 from vendors.huawei.qos import Policies
 
 
@@ -22,7 +22,6 @@ class Sweeper:
 
     client: OceanStorClient
     driver: Driver
-    hosts: Hosts
     mapping: Mapping
     copies: FullCopy
     migration: Migration
@@ -80,10 +79,9 @@ class Sweeper:
                 yield Leftover("qos", objects.text(policy, "ID"), name, "A QoS policy without a volume.")
 
     def _hosts(self) -> Iterator[Leftover]:
-        for host in self.client.listing("host"):
-            host_id, name = objects.text(host, "ID"), objects.text(host, "NAME")
-            if kind_of(name) is Kind.HOST and self.mapping.is_idle(name, host_id):
-                yield Leftover("host", host_id, name, "A host without exports, kept for its next one.")
+        for name in self.mapping.unfinished():
+            if kind_of(name) is Kind.HOST:
+                yield Leftover("host", name, name, "A host whose first export or removal was not completed.")
 
     def _remove_volume(self, leftover: Leftover) -> None:
         volume = self.driver.get_volume(leftover.name)
@@ -96,4 +94,4 @@ class Sweeper:
             self.driver.delete_snapshot(snapshot)
 
     def _remove_host(self, leftover: Leftover) -> None:
-        self.mapping.remove(leftover.name, self.hosts.id_of(leftover.name))
+        self.mapping.remove(leftover.name)
