@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
@@ -122,7 +123,7 @@ def _plain(composed: Request, output: Path | None) -> dict[str, object]:
 
 def _show(composed: Request, rendered: bytes, output: Path | None) -> None:
     if output is None:
-        click.get_binary_stream("stdout").write(rendered)
+        sys.stdout.buffer.write(rendered)
     else:
         click.echo(f"{output}: {composed.subject}")
 

@@ -1,0 +1,120 @@
+"""Removal of what checks made, by the form of its ids; nothing else on the array is touched."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+from blockdrivers.backend import Backend
+from blockdrivers.errors import BlockDriversError, InUse, NotSupported
+from blockdrivers.model import Dependant, Snapshot, Volume
+from blockdrivers.naming import identifier_of
+from conformance.suite import ids
+from conformance.suite.settings import Settings
+
+_THREADS = 8
+
+
+@dataclass
+class Cleaner:
+    """Removes the volumes, snapshots and hosts of one check, or of every earlier run.
+
+    Attributes:
+        backend: the array.
+        settings: says which hosts are the run's.
+        mine: whether an id is of those to be removed.
+        tracked: ids that were used; the only source on an array that cannot list.
+        hosts: names of hosts besides the target's.
+    """
+
+    backend: Backend
+    settings: Settings
+    mine: Callable[[str], bool]
+    tracked: set[str] = field(default_factory=set)
+    hosts: set[str] = field(default_factory=set)
+    _errors: list[str] = field(default_factory=list)
+
+    def clean(self, *, thorough: bool = False) -> None:
+        """Remove everything; raise `AssertionError` with every failure once all has been tried.
+
+        Args:
+            thorough: also remove what abandoned operations left; only where nobody else works on the array.
+        """
+        self._errors = []
+        listing = self.backend.capabilities.list_objects
+        if thorough:
+            self._try("sweep", lambda: self.backend.sweep(remove=True))
+        if listing:
+            self._clean_listed()
+        else:
+            for identifier in sorted(self.tracked):
+                self._try(f"snapshot {identifier}", lambda item=identifier: self.backend.delete_snapshot(item))
+                self._try(f"volume {identifier}", lambda item=identifier: self.backend.delete_volume(item, force=True))
+        for name in sorted({host.name for host in self.settings.target.hosts} | self.hosts):
+            self._try(f"host {name}", lambda item=name: self._remove_host(item))
+        if self._errors:
+            raise AssertionError("Clean-up failed: " + "; ".join(self._errors))
+
+    def remains(self) -> list[str]:
+        """Return what is on the array of the ids in question."""
+        if not self.backend.capabilities.list_objects:
+            return []
+        volumes = [f"volume {volume.volume_id or volume.name}" for volume in self._volumes()]
+        snapshots = [f"snapshot {snapshot.snapshot_id or snapshot.name}" for snapshot in self._snapshots()]
+        return volumes + snapshots
+
+    def _clean_listed(self) -> None:
+        self._each("snapshot", self._snapshots(), self._remove_snapshot)
+        volumes = self._volumes()
+        self._each("volume", volumes, self._remove_volume)
+
+    def _volumes(self) -> list[Volume]:
+        return [
+            volume
+            for volume in self.backend.list_volumes(foreign=True)
+            if (volume.volume_id and self.mine(volume.volume_id)) or volume.name.startswith(ids.FOREIGN)
+        ]
+
+    def _snapshots(self) -> list[Snapshot]:
+        return [
+            snapshot
+            for snapshot in self.backend.list_snapshots(foreign=True)
+            if (snapshot.snapshot_id and self.mine(snapshot.snapshot_id))
+            or ((source := identifier_of(snapshot.source_name)) is not None and self.mine(source))
+            or snapshot.source_name.startswith(ids.FOREIGN)
+        ]
+
+    def _remove_snapshot(self, snapshot: Snapshot) -> None:
+        if snapshot.snapshot_id is None or not self.mine(snapshot.snapshot_id):
+            self.backend.driver.delete_snapshot(snapshot)
+            return
+        if snapshot.exported:
+            for export in self.backend.list_exports(snapshot.snapshot_id, snapshot=True):
+                self.backend.unexport(snapshot.snapshot_id, export.host, export.protocol, snapshot=True)
+        self.backend.delete_snapshot(snapshot.snapshot_id)
+
+    def _remove_volume(self, volume: Volume) -> None:
+        if volume.volume_id is None or not self.mine(volume.volume_id):
+            self.backend.driver.delete_volume(volume)
+            return
+        self.backend.delete_volume(volume.volume_id, force=Dependant.EXPORT in volume.dependants)
+
+    def _remove_host(self, name: str) -> None:
+        try:
+            self.backend.remove_host(name)
+        except (InUse, NotSupported):
+            # A real host may have exports of its own; they are none of the suite's business.
+            return
+
+    def _each(self, what: str, items: Iterable[Volume] | Iterable[Snapshot], remove: Callable[..., None]) -> None:
+        with ThreadPoolExecutor(_THREADS) as pool:
+            futures = [(item, pool.submit(remove, item)) for item in items]
+        for item, future in futures:
+            self._try(f"{what} {item.name}", future.result)
+
+    def _try(self, what: str, step: Callable[[], object]) -> None:
+        try:
+            step()
+        except BlockDriversError as error:
+            self._errors.append(f"{what}: {type(error).__name__}: {error}")

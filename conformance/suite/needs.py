@@ -1,0 +1,86 @@
+"""What a check can need, and whether a run has it.
+
+A capability or protocol that the array does not declare makes a check not applicable. A facility that the run lacks (a
+simulator's control API, a second pool) leaves the check not run: its promise is then not proven.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from blockdrivers.driver import Capabilities
+from blockdrivers.model import Protocol
+from conformance.outcome import Result
+from conformance.suite import configuration
+from conformance.suite.run import Run
+
+
+@dataclass(frozen=True, slots=True)
+class Unmet:
+    """Why a check does not run."""
+
+    result: Result
+    reason: str
+
+
+CAPABILITIES: dict[str, Callable[[Capabilities], bool]] = {
+    "thin": lambda declared: declared.thin,
+    "thick": lambda declared: declared.thick,
+    "online_extend": lambda declared: declared.online_extend,
+    "multi_attach": lambda declared: declared.multi_attach,
+    "revert": lambda declared: declared.revert,
+    "qos": lambda declared: declared.qos is not None,
+    "manage": lambda declared: declared.manage,
+    "migrate": lambda declared: declared.migrate,
+    "group_snapshots": lambda declared: declared.group_snapshots,
+    "export_snapshots": lambda declared: declared.export_snapshots,
+    "chap": lambda declared: declared.chap is not None,
+    "list_objects": lambda declared: declared.list_objects,
+}
+
+PROTOCOLS: dict[str, frozenset[Protocol]] = {
+    "iscsi": frozenset({Protocol.ISCSI}),
+    "fc": frozenset({Protocol.FC}),
+    "san": frozenset({Protocol.ISCSI, Protocol.FC}),
+}
+
+FACILITIES: dict[str, tuple[Callable[[Run], bool], str]] = {
+    "fault_control": (lambda run: run.control is not None, "only a simulator's control API can cause this fault"),
+    "two_pools": (lambda run: run.target.other_pool is not None, "the target names no second pool"),
+    "two_hosts": (lambda run: len(run.target.hosts) > 1, "the target names only one host"),
+    "two_controllers": (
+        lambda run: configuration.addresses(run.settings) > 1,
+        "the backend is configured with one controller address only",
+    ),
+    "password": (
+        lambda run: bool(configuration.secrets(run.settings)),
+        "the configuration file holds no password that a check could falsify",
+    ),
+    "tls": (
+        lambda run: configuration.verifies_tls(run.settings),
+        "the backend is not configured with a CA file to verify the array against",
+    ),
+    "provisioned": (lambda run: run.tells_provisioned(), "the array does not tell how much it has promised to volumes"),
+}
+
+
+def unmet(needs: Iterable[str], run: Run) -> Unmet | None:
+    """Return the first need that the run does not meet; what the array does not declare comes first."""
+    missing: Unmet | None = None
+    for need in needs:
+        if need in CAPABILITIES:
+            if not CAPABILITIES[need](run.capabilities):
+                return Unmet(Result.NOT_APPLICABLE, f"The array does not declare {need}.")
+        elif need in PROTOCOLS:
+            if run.target.protocol not in PROTOCOLS[need]:
+                return Unmet(Result.NOT_APPLICABLE, f"Exports of this run go over {run.target.protocol.label}.")
+        elif missing is None:
+            present, reason = FACILITIES[need]
+            missing = None if present(run) else Unmet(Result.NOT_RUN, f"{need}: {reason}.")
+    return missing
+
+
+def known(need: str) -> bool:
+    """Tell whether there is a need of that name."""
+    return need in CAPABILITIES or need in PROTOCOLS or need in FACILITIES

@@ -1,0 +1,136 @@
+"""Manage and unmanage: volumes change hands with their bytes, their identity and nothing else."""
+
+from __future__ import annotations
+
+from blockdrivers.errors import AlreadyExists, InUse, InvalidRequest, NotFound
+from blockdrivers.model import GiB
+from conformance.outcome import Level
+from conformance.suite import expect, ids
+from conformance.suite.declare import check
+from conformance.suite.rig import Rig
+
+
+def _foreign(rig: Rig, tag: str) -> str:
+    return f"{ids.FOREIGN}{rig.run.prefix.strip('-')[-4:]}_{tag}"
+
+
+def _given_up(rig: Rig, tag: str) -> str:
+    """Make a volume, give it up, and return its new name on the array."""
+    rig.volume(tag)
+    rig.backend.unmanage_volume(rig.id(tag), _foreign(rig, tag))
+    return _foreign(rig, tag)
+
+
+@check(
+    "manage.round_trip",
+    Level.STANDARD,
+    "A volume is given up and taken over",
+    title_zh="卷的移出管理与纳入管理",
+    requirement="A volume that is given up and taken over under another id keeps array id, WWN, size and snapshots.",
+    needs=("manage",),
+)
+def test_round_trip(rig: Rig) -> None:
+    made = rig.volume("v", 3 * GiB)
+    given = rig.backend.unmanage_volume(rig.id("v"), _foreign(rig, "v"))
+    found = (given.name, given.id, given.wwn)
+    assert found == (_foreign(rig, "v"), made.id, made.wwn), f"name, id and WWN are {found} after it was given up"
+    with expect.refused(NotFound, what="reading the volume that was given up"):
+        rig.backend.get_volume(rig.id("v"))
+    listed = [volume.id for volume in rig.backend.list_volumes(foreign=True) if volume.name == _foreign(rig, "v")]
+    assert listed == [made.id], f"among all volumes of the array it is {listed}"
+    taken = rig.backend.manage_volume(rig.id("w"), _foreign(rig, "v"))
+    for volume in (taken, rig.backend.get_volume(rig.id("w"))):
+        expect.as_asked(volume, what="taken over", volume_id=rig.id("w"), id=made.id, wwn=made.wwn, size=3 * GiB)
+    expect.only(rig.present(), {rig.id("w")}, what="volumes afterwards")
+    with expect.refused(NotFound, what="taking over a name that is gone"):
+        rig.backend.manage_volume(rig.id("x"), _foreign(rig, "v"))
+
+
+@check(
+    "manage.repeat",
+    Level.STANDARD,
+    "Taking over and giving up again changes nothing",
+    title_zh="重复纳管与移出无变化",
+    requirement="A repeated unmanage and a repeated manage return the same volume; nothing else is touched.",
+    needs=("manage",),
+)
+def test_repeat(rig: Rig) -> None:
+    made = rig.volume()
+    for backend in (rig.backend, rig.backend, rig.another_backend()):
+        assert backend.unmanage_volume(rig.id("v"), _foreign(rig, "v")).id == made.id, "another volume was given up"
+    for backend in (rig.backend, rig.backend, rig.another_backend()):
+        expect.as_asked(backend.manage_volume(rig.id("w"), _foreign(rig, "v")), id=made.id, wwn=made.wwn, volume_id=rig.id("w"))
+    expect.only(rig.present(), {rig.id("w")}, what="volumes afterwards")
+
+
+@check(
+    "manage.refused",
+    Level.STANDARD,
+    "What must not change hands does not",
+    title_zh="不允许的纳管与移出被拒绝",
+    requirement="A managed volume's name, a taken id, an exported volume, and a bad or own-looking new name are refused.",
+    needs=("manage",),
+)
+def test_refused(rig: Rig) -> None:
+    managed = rig.volume("v")
+    name = _given_up(rig, "w")
+    other = _given_up(rig, "x")
+    with rig.unchanged(rig.id("v")):
+        with expect.refused(InvalidRequest, what="taking over a volume that is managed"):
+            rig.backend.manage_volume(rig.id("y"), managed.name)
+        with expect.refused(AlreadyExists, what="taking over under a taken id"):
+            rig.backend.manage_volume(rig.id("v"), name)
+        with expect.refused(AlreadyExists, what="giving up under a taken name"):
+            rig.backend.unmanage_volume(rig.id("v"), name)
+        for bad in ("", "a b", "a/b", "a;b", "x" * (rig.capabilities.names.volume + 1), managed.name, "名"):
+            with expect.refused(InvalidRequest, what=f"giving up as {bad!r}"):
+                rig.backend.unmanage_volume(rig.id("v"), bad)
+    left = {volume.name for volume in rig.backend.list_volumes(foreign=True) if volume.name.startswith(ids.FOREIGN)}
+    assert left == {name, other}, f"the volumes that were given up are now {left}"
+
+
+@check(
+    "manage.exported",
+    Level.STANDARD,
+    "A foreign volume in use is not taken over",
+    title_zh="使用中的外部卷不得纳管",
+    requirement="A volume that is exported when it is given up keeps its export, and is InUse for a manage until it is free.",
+    needs=("manage", "san"),
+)
+def test_exported(rig: Rig) -> None:
+    made = rig.volume()
+    rig.export()
+    name = _foreign(rig, "v")
+    rig.backend.unmanage_volume(rig.id("v"), name)
+    with expect.refused(InUse, what="taking over an exported volume", naming=name):
+        rig.backend.manage_volume(rig.id("v"), name)
+    driver = rig.backend.driver
+    (export,) = driver.list_exports(driver.get_volume(name).ref)
+    assert export.wwn == made.wwn, f"the export of the given-up volume is {export}"
+    driver.unexport(driver.get_volume(name).ref, export.host, export.protocol)
+    expect.as_asked(rig.backend.manage_volume(rig.id("v"), name), id=made.id, wwn=made.wwn)
+
+
+@check(
+    "manage.snapshot",
+    Level.STANDARD,
+    "A volume changes hands with its snapshots",
+    title_zh="快照随卷一并纳管",
+    requirement="A snapshot outlives its volume's unmanage, and is taken over under a new id once its volume is.",
+    needs=("manage",),
+)
+def test_snapshot(rig: Rig) -> None:
+    made = rig.volume()
+    rig.volume("other")
+    taken = rig.snapshot("s")
+    rig.backend.unmanage_volume(rig.id("v"), _foreign(rig, "v"))
+    rig.backend.manage_volume(rig.id("w"), _foreign(rig, "v"))
+    assert rig.backend.get_snapshot(rig.id("s")).source_id == made.id, "the snapshot is of another volume"
+    renamed = rig.backend.driver.rename_snapshot(rig.backend.get_snapshot(rig.id("s")), _foreign(rig, "s"), "")
+    assert renamed.id == taken.id, f"the renamed snapshot is {renamed}"
+    with expect.refused(InvalidRequest, what="a snapshot of another volume"):
+        rig.backend.manage_snapshot(rig.id("s2"), rig.id("other"), _foreign(rig, "s"))
+    for _ in range(2):
+        managed = rig.backend.manage_snapshot(rig.id("s2"), rig.id("w"), _foreign(rig, "s"))
+        found = (managed.id, managed.snapshot_id, managed.volume_id)
+        assert found == (taken.id, rig.id("s2"), rig.id("w")), f"array id, snapshot and volume are {found}"
