@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 
 from blockdrivers.backend import Backend
 from blockdrivers.errors import BlockDriversError, InUse, NotSupported
@@ -49,10 +50,10 @@ class Cleaner:
             self._clean_listed()
         else:
             for identifier in sorted(self.tracked):
-                self._try(f"snapshot {identifier}", lambda item=identifier: self.backend.delete_snapshot(item))
-                self._try(f"volume {identifier}", lambda item=identifier: self.backend.delete_volume(item, force=True))
+                self._try(f"snapshot {identifier}", partial(self.backend.delete_snapshot, identifier))
+                self._try(f"volume {identifier}", partial(self.backend.delete_volume, identifier, force=True))
         for name in sorted({host.name for host in self.settings.target.hosts} | self.hosts):
-            self._try(f"host {name}", lambda item=name: self._remove_host(item))
+            self._try(f"host {name}", partial(self._remove_host, name))
         if self._errors:
             raise AssertionError("Clean-up failed: " + "; ".join(self._errors))
 

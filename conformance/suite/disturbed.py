@@ -93,7 +93,7 @@ def disturbed(rig: Rig, operation: Operation, kind: str, at: int, *, count: int,
             return Call(call.operation, call.arguments, {**call.keywords, "timeout": timeout}).on(rig.backend)
     except BlockDriversError as error:
         assert not strict, f"{what} was not absorbed: {told(error)}"
-    except Exception as error:  # noqa: BLE001 - anything else is a finding
+    except Exception as error:
         raise AssertionError(f"{what} raised {type(error).__name__}: {error}") from error
     try:
         return call.on(rig.backend)

@@ -20,7 +20,7 @@ def refused(*kinds: type[BlockDriversError], what: str, naming: str | None = Non
         if naming is not None:
             assert naming in str(error), f"{what}: the {type(error).__name__} does not name {naming!r}: {error}"
         return
-    except Exception as error:  # noqa: BLE001 - anything else is what the check is to report
+    except Exception as error:
         raise AssertionError(f"{what}: expected {names}, got {type(error).__name__}: {error}") from error
     raise AssertionError(f"{what}: expected {names}, but it was carried out")
 

@@ -201,4 +201,4 @@ if __name__ == "__main__":
     # Pickles name classes by their module: this one must not be called __main__ in them.
     from conformance.suite import nursery
 
-    nursery._serve(socket.socket(fileno=int(sys.argv[1])))  # noqa: SLF001
+    nursery._serve(socket.socket(fileno=int(sys.argv[1])))

@@ -76,7 +76,10 @@ def _volumes() -> tuple[Operation, ...]:
         ),
         Operation("delete_volume", _one_volume, lambda rig: Call("delete_volume", (rig.id("v"),))),
         Operation(
-            "delete_volume with force, exported", _exported, lambda rig: Call("delete_volume", (rig.id("v"),), {"force": True}), ("san",)
+            "delete_volume with force, exported",
+            _exported,
+            lambda rig: Call("delete_volume", (rig.id("v"),), {"force": True}),
+            ("san",),
         ),
         Operation("delete_volume with QoS", _with_qos, lambda rig: Call("delete_volume", (rig.id("v"),)), ("qos",)),
     )
@@ -102,7 +105,11 @@ def _copies() -> tuple[Operation, ...]:
             ("group_snapshots",),
         ),
         Operation(
-            "revert_volume", _one_snapshot, lambda rig: Call("revert_volume", (rig.id("v"), rig.id("s"))), ("revert",), _the_snapshot
+            "revert_volume",
+            _one_snapshot,
+            lambda rig: Call("revert_volume", (rig.id("v"), rig.id("s"))),
+            ("revert",),
+            _the_snapshot,
         ),
     )
 
@@ -138,7 +145,9 @@ def _exports() -> tuple[Operation, ...]:
 def _optional() -> tuple[Operation, ...]:
     return (
         Operation("set_qos", _one_volume, lambda rig: Call("set_qos", (rig.id("v"), limits(rig.capabilities, 2))), ("qos",)),
-        Operation("set_qos, changed", _with_qos, lambda rig: Call("set_qos", (rig.id("v"), limits(rig.capabilities, 3))), ("qos",)),
+        Operation(
+            "set_qos, changed", _with_qos, lambda rig: Call("set_qos", (rig.id("v"), limits(rig.capabilities, 3))), ("qos",)
+        ),
         Operation("set_qos, taken away", _with_qos, lambda rig: Call("set_qos", (rig.id("v"), None)), ("qos",)),
         Operation(
             "retype_volume",
@@ -147,7 +156,9 @@ def _optional() -> tuple[Operation, ...]:
             ("migrate", "two_pools"),
             lambda rig: rig.backend.get_volume(rig.id("v")).wwn,
         ),
-        Operation("manage_volume", _foreign_volume, lambda rig: Call("manage_volume", (rig.id("v"), ids.FOREIGN + "op")), ("manage",)),
+        Operation(
+            "manage_volume", _foreign_volume, lambda rig: Call("manage_volume", (rig.id("v"), ids.FOREIGN + "op")), ("manage",)
+        ),
         Operation(
             "unmanage_volume", _one_volume, lambda rig: Call("unmanage_volume", (rig.id("v"), ids.FOREIGN + "op")), ("manage",)
         ),

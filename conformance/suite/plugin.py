@@ -11,7 +11,7 @@ import json
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import TextIO
 
@@ -59,7 +59,8 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what is not selected, and put the checks that judge the whole run last."""
     selection = config.getoption("--conformance-select")
-    chosen, others = [], []
+    chosen: list[pytest.Item] = []
+    others: list[pytest.Item] = []
     for item in items:
         declared = declare.declaration_of(getattr(item, "function", None))
         wanted = declared is None or declare.selected(declared.check, selection)
@@ -122,7 +123,9 @@ class Reporter:
         self._write({"started": nodeid})
 
     @pytest.hookimpl(wrapper=True)
-    def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         """Take in one phase of one case."""
         report = yield
         declared = declare.declaration_of(getattr(item, "function", None))
@@ -171,5 +174,3 @@ def _die_with_parent(descriptor: int) -> None:
     while os.read(descriptor, 1):
         continue
     os.killpg(os.getpgid(0), signal.SIGKILL)
-
-

@@ -11,7 +11,9 @@ from typing import Any
 State = Mapping[str, Counter[str]]
 """Kind of object -> how often each object, without what differs from run to run, is there."""
 
-_VOLATILE = re.compile(r"(^|_)(ids?|wwns?|wwpn|uuid|time|timestamp|created|created_at|started|sequence|counter|serial|token)$", re.IGNORECASE)
+_VOLATILE = re.compile(
+    r"(^|_)(ids?|wwns?|wwpn|uuid|time|timestamp|created|created_at|started|sequence|counter|serial|token)$", re.IGNORECASE
+)
 
 
 def normalised(dump: Mapping[str, Any]) -> State:

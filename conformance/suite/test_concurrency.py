@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any, TypeVar
 
 from blockdrivers.errors import BlockDriversError, Busy, InUse, NotFound
@@ -50,7 +51,7 @@ def test_volumes(rig: Rig) -> None:
             rig.backend.delete_snapshot(rig.id(f"s{number}"))
             rig.backend.delete_volume(rig.id(tag))
 
-    _together([lambda number=number: life(number) for number in range(_THREADS)])
+    _together([partial(life, number) for number in range(_THREADS)])
     assert not rig.present(), f"afterwards there are {sorted(rig.present())}"
 
 
@@ -66,7 +67,7 @@ def test_same_id(rig: Rig) -> None:
     backends = [rig.backend, rig.another_backend()]
 
     def everywhere(call: Callable[[Any], T]) -> list[T]:
-        return _together([lambda number=number: call(backends[number % 2]) for number in range(_THREADS)])
+        return _together([partial(call, backends[number % 2]) for number in range(_THREADS)])
 
     for _ in range(_ROUNDS):
         volumes = everywhere(lambda backend: backend.create_volume(rig.id("v"), GiB, rig.pool))
@@ -149,7 +150,7 @@ def test_churn(rig: Rig) -> None:
             assert lun != steady.lun, f"{tag} was exported at the steady volume's LUN {lun}"
             rig.backend.unexport(rig.id(tag), rig.host, rig.protocol)
 
-    _together([lambda tag=tag: churn(tag) for tag in tags])
+    _together([partial(churn, tag) for tag in tags])
     assert rig.export("steady") == steady, f"the steady export was {steady} and is {rig.export('steady')}"
     for tag in tags:
         assert not rig.backend.list_exports(rig.id(tag)), f"{tag} is still exported"
@@ -176,7 +177,7 @@ def test_create_delete(rig: Rig) -> None:
             assert rig.id("v") in str(error) or error.array, f"the error names nothing: {told(error)}"
 
     for _ in range(_ROUNDS):
-        _together([lambda number=number: attempt(number) for number in range(_THREADS)])
+        _together([partial(attempt, number) for number in range(_THREADS)])
         made = rig.volume()
         expect.same_object(other.get_volume(rig.id("v")), made, what="the volume after the race")
         expect.only(rig.present(), {rig.id("v")}, what="objects after the race")

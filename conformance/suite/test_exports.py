@@ -303,7 +303,9 @@ def test_bad_host(rig: Rig) -> None:
     nothing = Host(rig.run.prefix + "bad")
     bad = [nothing]
     if rig.protocol is Protocol.ISCSI:
-        bad += [replace(nothing, iqn=iqn) for iqn in ("", "not-an-iqn", "iqn.2001-01.com.x:a b", "iqn.2001-01.com.x:" + "a" * 240)]
+        bad += [
+            replace(nothing, iqn=iqn) for iqn in ("", "not-an-iqn", "iqn.2001-01.com.x:a b", "iqn.2001-01.com.x:" + "a" * 240)
+        ]
     else:
         bad += [replace(nothing, wwpns=(wwpn,)) for wwpn in ("", "123", "zz" * 8, "50:01:43:80:12:34:56")]
     for host in bad:

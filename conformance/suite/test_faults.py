@@ -20,7 +20,9 @@ _ENDS_WELL = "it succeeds, or raises a typed error and a repeat makes it whole; 
 _SUCCEEDS = "it succeeds by itself, as if undisturbed; nothing is made twice and nothing is left over."
 
 
-def _endures(rig: Rig, operation: Operation, kind: str, *, everywhere: bool = False, succeeds: bool = False, count: int = 1) -> None:
+def _endures(
+    rig: Rig, operation: Operation, kind: str, *, everywhere: bool = False, succeeds: bool = False, count: int = 1
+) -> None:
     """Disturb an operation at its first and last request, or at every one, and judge how it ends."""
     if not possible(rig, [operation]):
         return

@@ -73,7 +73,10 @@ def test_snapshots(rig: Rig) -> None:
     rig.snapshot("s1")
     rig.snapshot("s2")
     for force in (False, True):
-        with rig.unchanged(rig.id("v")), expect.refused(InUse, what=f"a delete with snapshots, force={force}", naming=rig.id("v")):
+        with (
+            rig.unchanged(rig.id("v")),
+            expect.refused(InUse, what=f"a delete with snapshots, force={force}", naming=rig.id("v")),
+        ):
             rig.backend.delete_volume(rig.id("v"), force=force)
     for tag in ("s1", "s2"):
         assert rig.backend.get_snapshot(rig.id(tag)).ready, f"snapshot {tag} holds no point in time any more"

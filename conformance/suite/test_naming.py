@@ -32,7 +32,7 @@ _METACHARACTERS = {
     "path": "../../etc/passwd",
     "URL": "a/b?c=d&e=f#g%2F%00+h",
     "query": "filter=NAME::x&range=[0-1]",
-    "XML": "<lun name=\"a\">&amp;]]>",
+    "XML": '<lun name="a">&amp;]]>',
     "JSON": '{"id": ["x"]}\\u0041',
     "SQL": "x'; DROP TABLE lun; --",
     "label": "blockdrivers;copying;id=other",
@@ -210,7 +210,9 @@ def test_snapshots(rig: Rig) -> None:
     requirement="A host of any name is exported to, listed under that name, and taken away again.",
     needs=("san",),
 )
-@pytest.mark.parametrize("name", ["node-1.example.org", "主机 一", "N" * 100, "a;b|c&d'e\"f"], ids=["fqdn", "Chinese", "long", "shell"])
+@pytest.mark.parametrize(
+    "name", ["node-1.example.org", "主机 一", "N" * 100, "a;b|c&d'e\"f"], ids=["fqdn", "Chinese", "long", "shell"]
+)
 def test_hosts(rig: Rig, name: str) -> None:
     host = rig.track_host(replace(rig.host, name=rig.run.prefix + name))
     rig.volume()

@@ -80,7 +80,9 @@ def test_repeat(rig: Rig) -> None:
     moved = rig.backend.retype_volume(rig.id("v"), pool=rig.other_pool)
     with rig.unchanged(rig.id("v")):
         expect.same_object(rig.backend.retype_volume(rig.id("v"), pool=rig.other_pool), moved, what="moved again")
-        expect.same_object(rig.another_backend().retype_volume(rig.id("v"), pool=rig.other_pool), moved, what="by another process")
+        expect.same_object(
+            rig.another_backend().retype_volume(rig.id("v"), pool=rig.other_pool), moved, what="by another process"
+        )
         expect.same_object(rig.backend.retype_volume(rig.id("v")), moved, what="without a wish")
         with expect.refused(InvalidRequest, what="a move to an unknown pool", naming="no-such-pool"):
             rig.backend.retype_volume(rig.id("v"), pool="no-such-pool")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 from blockdrivers.errors import InvalidRequest, NotFound
 from blockdrivers.model import GiB, Volume, VolumeState
@@ -66,7 +67,7 @@ def test_create_differs(rig: Rig) -> None:
     rig.volume("v", 2 * GiB)
     for size in (GiB, 3 * GiB):
         with rig.unchanged(rig.id("v")):
-            expect.differs(lambda size=size: rig.volume("v", size), "size", what=f"{size} bytes for a volume of 2 GiB")
+            expect.differs(partial(rig.volume, "v", size), "size", what=f"{size} bytes for a volume of 2 GiB")
 
 
 @check(
@@ -95,7 +96,7 @@ def test_create_differs_thin(rig: Rig) -> None:
     for tag, thin in (("thin", True), ("thick", False)):
         rig.volume(tag, thin=thin)
         with rig.unchanged(rig.id(tag)):
-            expect.differs(lambda tag=tag, thin=not thin: rig.volume(tag, thin=thin), "thin", what=f"thin={not thin} for {tag}")
+            expect.differs(partial(rig.volume, tag, thin=not thin), "thin", what=f"thin={not thin} for {tag}")
 
 
 @check(
@@ -234,7 +235,9 @@ def test_extend(rig: Rig) -> None:
     for size in (2 * GiB, 7 * GiB):
         returned, read = rig.backend.extend_volume(rig.id("v"), size), rig.backend.get_volume(rig.id("v"))
         for volume in (returned, read):
-            expect.as_asked(volume, what=f"extended to {size}", size=size, id=made.id, wwn=made.wwn, pool=made.pool, thin=made.thin)
+            expect.as_asked(
+                volume, what=f"extended to {size}", size=size, id=made.id, wwn=made.wwn, pool=made.pool, thin=made.thin
+            )
     expect.as_asked(rig.backend.get_volume(rig.id("other")), what="another volume", size=GiB)
 
 

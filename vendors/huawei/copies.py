@@ -22,6 +22,9 @@ _COPY_ENDED = frozenset(str(code) for code in codes.COPY_ENDED)
 class FullCopy(ABC):
     """One way to copy the bytes of a LUN or an active snapshot onto a LUN that exists."""
 
+    feature: str
+    """What its licence is called."""
+
     exact_size: bool
     """Whether the target must have the source's size while it is copied."""
 
@@ -91,6 +94,7 @@ class FullCopy(ABC):
 class LunCopy(FullCopy):
     """V3, V5 and Dorado V3. The target may be larger than the source."""
 
+    feature = "HyperCopy"
     exact_size = False
     _resource = "luncopy"
 
@@ -141,6 +145,7 @@ class LunCopy(FullCopy):
 class ClonePair(FullCopy):
     """Dorado V6. The target must have exactly the source's size until the pair is gone."""
 
+    feature = "HyperClone"
     exact_size = True
 
     # A batch query of clone pairs is assumed: the sheet shows only the query by id.

@@ -183,8 +183,11 @@ class OceanStorDriver(Driver):
         target, resume = self._clone_target(spec, first_size)
         # A target that has been extended already had all its bytes before.
         if target.size == first_size:
-            copy_from = source if isinstance(source, SnapshotRef) else self._temporary_snapshot(source, temporary, reuse=resume)
-            copy.run(copy_from.id or self.get_snapshot(copy_from.name).id, target.id, temporary, resume=resume)
+            with self._undoing_refused(copy, target, temporary):
+                copy_from = (
+                    source if isinstance(source, SnapshotRef) else self._temporary_snapshot(source, temporary, reuse=resume)
+                )
+                copy.run(copy_from.id or self.get_snapshot(copy_from.name).id, target.id, temporary, resume=resume)
         if target.size < spec.size:
             self.extend_volume(target, spec.size)
         if isinstance(source, VolumeRef):
@@ -384,6 +387,18 @@ class OceanStorDriver(Driver):
             if (found.description, found.pool, found.thin) != wanted or found.size not in {first_size, spec.size}:
                 raise
             return found, True
+
+    @contextmanager
+    def _undoing_refused(self, copy: FullCopy, target: Volume, temporary: str) -> Iterator[None]:
+        """Where the array will not copy at all, remove the target and what was made for it."""
+        try:
+            yield
+        except (VendorError, LicenceMissing, NotFound, OutOfSpace) as refused:
+            self.abandon_clone(target, temporary)
+            self.delete_volume(target)
+            if not isinstance(refused, VendorError):
+                raise
+            raise self._without_licence(refused, copy.feature) from refused
 
     def _helper(self, volume: Volume, spec: VolumeSpec) -> Volume:
         try:

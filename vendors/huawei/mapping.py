@@ -351,13 +351,22 @@ class MappingViews(Mapping):
 
     def unmap(self, target: Target, host_name: str) -> None:
         """Take the target out of the host's LUN group, wherever the rest of the chain stands."""
+        group_id = self._group_with(target, host_name)
+        try:
+            self._client.delete(
+                "lungroup/associate", ID=group_id, ASSOCIATEOBJTYPE=str(int(target.type)), ASSOCIATEOBJID=target.id
+            )
+        except VendorError:
+            # The code for "not a member" is not documented; another call may have been quicker.
+            self._group_with(target, host_name)
+            raise
+
+    def _group_with(self, target: Target, host_name: str) -> str:
         groups = self._client.associated("lungroup", Type.LUN_GROUP, target.type, target.id)
         group = next((item for item in groups if item.get("NAME") == host_name), None)
         if group is None:
             raise NotFound(f"{target.name!r} is not mapped to host {host_name!r}.")
-        self._client.delete(
-            "lungroup/associate", ID=objects.text(group, "ID"), ASSOCIATEOBJTYPE=str(int(target.type)), ASSOCIATEOBJID=target.id
-        )
+        return objects.text(group, "ID")
 
     def hosts_of(self, target: Target) -> Sequence[tuple[str, str]]:
         """Return id and name of every host that the target is mapped to, through whosever views."""

@@ -1,0 +1,282 @@
+"""``blockdrivers certify``: run the suite on an array, write certificate and reports, print the grade."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import click
+import yaml
+
+from blockdrivers.cli.base import PROTOCOL_METAVAR, Command, State, console, pass_state, print_json, protocol_argument
+from blockdrivers.errors import ConfigurationError, InvalidRequest
+from blockdrivers.model import Host, Protocol
+from blockdrivers.plugins import Adapter, find_model
+from conformance.cli import grade
+from conformance.outcome import Outcome, Result
+from conformance.target import Target
+
+if TYPE_CHECKING:
+    from conformance.certificate import Certificate
+
+TEST_HOSTS = (
+    Host("cmp01", iqn="iqn.1994-05.org.example:cmp01", wwpns=("21000024ff000001", "21000024ff000002")),
+    Host("cmp02", iqn="iqn.1994-05.org.example:cmp02", wwpns=("21000024ff000003", "21000024ff000004")),
+)
+"""What a simulated array gets to see."""
+
+_TIMEOUTS = {"default": 30, "copy": 120}
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What one invocation is to do."""
+
+    model: str
+    protocols: tuple[Protocol, ...]
+    output: Path
+    ledger: Path | None
+    select: str | None
+    language: Literal["en", "zh"]
+
+
+@click.command(cls=Command)
+@click.argument("model", required=False)
+@click.option("--simulated", is_flag=True, help="Certify the driver on a simulator of the model.")
+@click.option(
+    "--protocol", "protocols", metavar=PROTOCOL_METAVAR, multiple=True, required=True, help="May be given several times."
+)
+@click.option(
+    "--output", type=click.Path(file_okay=False, path_type=Path), required=True, help="Where certificates and reports go."
+)
+@click.option("--ledger", type=click.Path(file_okay=False, path_type=Path), help="Also file the certificates here.")
+@click.option("--pool", help="Pool to work in (real arrays); the first one otherwise.")
+@click.option("--other-pool", help="A second pool, for moves (real arrays); the second one otherwise.")
+@click.option(
+    "--host",
+    "hosts",
+    metavar="NAME=INITIATOR,...",
+    multiple=True,
+    help="A host that the array accepts: IQN or WWPNs. Real arrays need two.",
+)
+@click.option(
+    "--select", metavar="CHECKS", help="Only these: comma-separated ids, leading parts of ids, or levels. No grade then."
+)
+@click.option(
+    "--lang", "language", type=click.Choice(["en", "zh"]), default="en", show_default=True, help="Shown first in reports."
+)
+@pass_state
+def certify(
+    state: State,
+    model: str | None,
+    simulated: bool,
+    protocols: tuple[str, ...],
+    output: Path,
+    ledger: Path | None,
+    pool: str | None,
+    other_pool: str | None,
+    hosts: tuple[str, ...],
+    select: str | None,
+    language: Literal["en", "zh"],
+) -> int:
+    """Grade a model (A, B or C) over each protocol, on a simulator of it or on a configured backend.
+
+    Every protocol gets a certificate (JSON), a JUnit report and an HTML page in the output folder. A run that was killed leaves no
+    certificate; start it again, it first removes what that run left on the array. Exit status 0: every check that applies passed.
+    """
+    if simulated and model is None:
+        raise click.UsageError("--simulated needs a model.")
+    plan = Plan(model or "", tuple(protocol_argument(text) for text in protocols), output, ledger, select, language)
+    output.mkdir(parents=True, exist_ok=True)
+    issued = []
+    for protocol in plan.protocols:
+        with _target(state, plan, protocol, simulated, pool, other_pool, hosts) as (target, adapter):
+            issued.append(_certified(state, plan, target, adapter))
+    _write_index(plan, issued)
+    if state.json:
+        print_json([grade.plain(certificate) for certificate in issued])
+    else:
+        for certificate in issued:
+            grade.show(certificate)
+        click.echo(f"reports: {output / 'index.html'}")
+    return 0 if all(_clean(certificate.outcomes) for certificate in issued) else 1
+
+
+@contextmanager
+def _target(
+    state: State,
+    plan: Plan,
+    protocol: Protocol,
+    simulated: bool,
+    pool: str | None,
+    other_pool: str | None,
+    hosts: tuple[str, ...],
+) -> Iterator[tuple[Target, Adapter]]:
+    if simulated:
+        with _simulated(plan.model, protocol) as found:
+            yield found
+    else:
+        yield _configured(state, plan.model, protocol, pool, other_pool, hosts)
+
+
+@contextmanager
+def _simulated(model: str, protocol: Protocol) -> Iterator[tuple[Target, Adapter]]:
+    from conformance.cli.simulate import _spelled  # noqa: PLC0415
+    from conformance.simulation.server import SimulatedArray  # noqa: PLC0415
+
+    adapter = find_model(model)
+    if protocol not in adapter.protocols:
+        raise InvalidRequest(f"{model} does not serve {protocol}; it serves {', '.join(sorted(adapter.protocols))}.")
+    fabric = [wwpn for host in TEST_HOSTS for wwpn in host.wwpns]
+    family = adapter.load_simulator()(_spelled(model, adapter.models), fabric=fabric)
+    with SimulatedArray(family) as array, tempfile.TemporaryDirectory(prefix="certify-") as folder:
+        pools: Sequence[str] = array.ready["pools"]
+        config = _write_config(Path(folder), adapter, array.ready)
+        yield (
+            Target(
+                config=config,
+                backend="certify",
+                protocol=protocol,
+                pool=pools[0],
+                other_pool=pools[1] if len(pools) > 1 else None,
+                hosts=TEST_HOSTS,
+                control=array.ready["control"],
+                model=family.model,
+            ),
+            adapter,
+        )
+
+
+def _write_config(folder: Path, adapter: Adapter, ready: Mapping[str, Any]) -> Path:
+    first, second = ready["management"], ready["management2"]
+    options = {
+        "addresses": [first["url"], second["url"]],
+        "username": first["username"],
+        "password": first["password"],
+        "tls": {"ca_file": first["ca_file"]},
+    }
+    config = folder / "backends.yaml"
+    descriptor = os.open(config, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        yaml.safe_dump({"backends": {"certify": {"adapter": adapter.name, "timeouts": _TIMEOUTS, "options": options}}}, file)
+    return config
+
+
+def _configured(
+    state: State, model: str, protocol: Protocol, pool: str | None, other_pool: str | None, hosts: tuple[str, ...]
+) -> tuple[Target, Adapter]:
+    from blockdrivers.config import load, open_backend  # noqa: PLC0415
+
+    configuration = load(state.config_file)
+    config = configuration.backend(state.backend)
+    with open_backend(configuration, config.name) as backend:
+        pools = [found.name for found in backend.pools()]
+        model = model or backend.system().model
+    if (missing := {pool, other_pool} - {None, *pools}) or not pools:
+        raise InvalidRequest(f"The array has no pool {', '.join(map(str, missing)) or 'at all'}; it has {', '.join(pools)}.")
+    chosen = pool or pools[0]
+    second = other_pool or next((name for name in pools if name != chosen), None)
+    if len(hosts) < 2:  # noqa: PLR2004 - one host cannot show that another sees nothing
+        raise ConfigurationError("A real array needs two --host NAME=INITIATOR,... whose initiators it accepts.")
+    target = Target(
+        config=configuration.path.resolve(),
+        backend=config.name,
+        protocol=protocol,
+        pool=chosen,
+        other_pool=second,
+        hosts=tuple(_host(text) for text in hosts),
+        control=None,
+        model=model,
+    )
+    return target, config.adapter
+
+
+def _host(text: str) -> Host:
+    name, mark, rest = text.partition("=")
+    initiators = [part.strip() for part in rest.split(",") if part.strip()]
+    if not mark or not name or not initiators:
+        raise click.BadParameter(f"{text!r} is not NAME=INITIATOR,...", param_hint="--host")
+    iqns = [item for item in initiators if item.startswith(("iqn.", "eui.", "naa."))]
+    return Host(name, iqn=iqns[0] if iqns else None, wwpns=tuple(item for item in initiators if item not in iqns))
+
+
+def _certified(state: State, plan: Plan, target: Target, adapter: Adapter) -> Certificate:
+    from blockdrivers import matrix  # noqa: PLC0415
+    from blockdrivers.config import open_backend  # noqa: PLC0415
+    from conformance import certificate, grading, report, runner  # noqa: PLC0415
+
+    with open_backend(target.config, target.backend) as backend:
+        array = backend.system()
+    started = certificate.now()
+    with _progress(state, target, len(runner.all_checks())) as advance:
+        outcomes = runner.run(target, select=plan.select, on_outcome=advance)
+    issued = certificate.issue(
+        model=target.model,
+        array=array,
+        protocol=target.protocol,
+        simulated=target.control is not None,
+        host=certificate.host_facts(adapter.name),
+        started=started,
+        ended=certificate.now(),
+        outcomes=outcomes,
+        evidence=grading.evidence(target.model, target.protocol, matrix.load(), _recorded(plan, target), adapter.vendor),
+        selection=plan.select,
+    )
+    stem = plan.output / issued.slug
+    certificate.write_whole(stem.with_name(f"{stem.name}.json"), certificate.dumps(issued))
+    certificate.write_whole(stem.with_name(f"{stem.name}.xml"), report.junit(issued))
+    certificate.write_whole(stem.with_name(f"{stem.name}.html"), report.page(issued, plan.language))
+    if plan.ledger is not None:
+        from conformance.ledger import Ledger  # noqa: PLC0415
+
+        Ledger(plan.ledger).add(issued)
+    return issued
+
+
+def _recorded(plan: Plan, target: Target) -> Sequence[Any]:
+    if plan.ledger is None or not plan.ledger.exists():
+        return ()
+    from conformance.ledger import Ledger  # noqa: PLC0415
+
+    return [
+        item
+        for entry in Ledger(plan.ledger).read().evidence
+        if entry.model.casefold() == target.model.casefold()
+        for item in entry.evidence
+    ]
+
+
+def _write_index(plan: Plan, issued: Sequence[Certificate]) -> None:
+    from conformance import certificate, report  # noqa: PLC0415
+
+    page = report.index([(f"{item.slug}.html", item) for item in issued], plan.language)
+    certificate.write_whole(plan.output / "index.html", page)
+
+
+@contextmanager
+def _progress(state: State, target: Target, total: int) -> Iterator[Callable[[Outcome], None]]:
+    """Show each check as it ends: a bar on a terminal, a line per check that did not pass elsewhere."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn  # noqa: PLC0415
+
+    shown = console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=shown, disable=state.json or not shown.is_terminal, transient=True) as bar:
+        task = bar.add_task(f"{target.model}, {target.protocol.label}", total=total)
+
+        def advance(outcome: Outcome) -> None:
+            bar.advance(task)
+            if outcome.result in {Result.FAILED, Result.NOT_RUN}:
+                shown.print(f"{outcome.result}: {outcome.check.id}: {outcome.detail[:300]}", markup=False)
+
+        if not shown.is_terminal:
+            shown.print(f"certifying {target.model}, {target.protocol.label}: up to {total} checks", markup=False)
+        yield advance
+
+
+def _clean(outcomes: Sequence[Outcome]) -> bool:
+    return all(outcome.result in {Result.PASSED, Result.NOT_APPLICABLE} for outcome in outcomes)

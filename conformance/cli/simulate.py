@@ -1,0 +1,56 @@
+"""``blockdrivers simulate``: serve one array to any client until it is ended."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import click
+
+from blockdrivers.cli.base import PROTOCOL_METAVAR, Command, protocol_argument
+from blockdrivers.errors import InvalidRequest
+from blockdrivers.plugins import find_model
+
+
+@click.command(cls=Command)
+@click.argument("model")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address that the management interface listens at.")
+@click.option("--port", type=click.IntRange(0, 65535), default=0, help="Its port; a free one where 0.")
+@click.option("--protocol", metavar=PROTOCOL_METAVAR, help="Refuse to start where the family does not serve this protocol.")
+@click.option("--no-tls", is_flag=True, help="Plain HTTP.")
+@click.option("--latency", type=click.FloatRange(min=0), default=0.0, metavar="MS", help="What every request takes longer.")
+@click.option(
+    "--fabric", metavar="WWPN,...", help="FC initiators that the array sees logged in; a default test host's otherwise."
+)
+@click.option("--die-with-parent", is_flag=True, help="End when the process that started this one ends.")
+def simulate(
+    model: str,
+    host: str,
+    port: int,
+    protocol: str | None,
+    no_tls: bool,
+    latency: float,
+    fabric: str | None,
+    die_with_parent: bool,
+) -> None:
+    """Serve the management interface of one simulated array.
+
+    Prints one JSON line when clients can connect (addresses, credentials, CA, pools, ports, control API) and serves until SIGTERM
+    or Ctrl-C.
+    """
+    from conformance.simulation.server import SimulatedArray, run_forever  # noqa: PLC0415 - help needs no simulator
+
+    adapter = find_model(model)
+    if protocol is not None and protocol_argument(protocol) not in adapter.protocols:
+        served = ", ".join(sorted(adapter.protocols))
+        raise InvalidRequest(f"{model} does not serve {protocol}; it serves {served}.")
+    options: dict[str, Any] = {} if fabric is None else {"fabric": [wwpn for wwpn in fabric.split(",") if wwpn]}
+    family = adapter.load_simulator()(_spelled(model, adapter.models), **options)
+    array = SimulatedArray(family, host=host, port=port, tls=not no_tls, latency_ms=latency)
+    run_forever(array, sys.stdout, die_with_parent=die_with_parent)
+
+
+def _spelled(model: str, models: tuple[str, ...]) -> str:
+    """Return the model as the compatibility list spells it."""
+    folded = "".join(model.split()).casefold()
+    return next(known for known in models if "".join(known.split()).casefold() == folded)
