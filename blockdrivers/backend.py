@@ -54,6 +54,8 @@ class Timeouts:
     default: float = 120.0
     copy: float = 86_400.0
     """Clones, reverts and migrations: as long as the array copies."""
+    unreachable: float = 10.0
+    """How long an array that cannot be reached is asked again before anything has been sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +95,7 @@ class Backend:
         self._locks = locks or InProcessLocks()
         self._observer = observer
         self._references = References()
+        self._patience = reconcile.Patience(self._references.clear, self._timeouts.unreachable)
 
     def __enter__(self) -> Self:
         return self
@@ -276,7 +279,7 @@ class Backend:
         with self._operation("create_snapshot", snapshot_id, timeout):
             spec = self._snapshot_spec(snapshot_id, volume_id)
             snapshot = reconcile.make(
-                on_stale=self._references.clear,
+                patience=self._patience,
                 make=lambda: self._driver.create_snapshot(replace(spec, source=self._references.of(spec.source.name))),
                 find=lambda: self._driver.get_snapshot(spec.name),
                 differences=lambda found: compare.snapshot(spec, snapshot_id, found),
@@ -300,7 +303,7 @@ class Backend:
             checks.distinct(members)
             specs = [self._snapshot_spec(snapshot_id, volume_id) for volume_id, snapshot_id in members.items()]
             taken = reconcile.make(
-                on_stale=self._references.clear,
+                patience=self._patience,
                 make=lambda: self._driver.create_group_snapshot(
                     [replace(spec, source=self._references.of(spec.source.name)) for spec in specs]
                 ),
@@ -583,7 +586,7 @@ class Backend:
             self._observer(record)
 
     def _persist(self, step: Callable[[], T]) -> T:
-        return reconcile.persist(step, on_stale=self._references.clear)
+        return reconcile.persist(step, self._patience)
 
     # What operations are made of
 
@@ -592,7 +595,7 @@ class Backend:
 
     def _make_volume(self, make: Callable[[], Volume], spec: VolumeSpec, wanted: Label, volume_id: str) -> Volume:
         return reconcile.make(
-            on_stale=self._references.clear,
+            patience=self._patience,
             make=make,
             find=lambda: self._driver.get_volume(spec.name),
             differences=lambda found: compare.volume(spec, wanted, volume_id, found),

@@ -4,7 +4,7 @@
 backends:
   hall-3:
     adapter: huawei-oceanstor
-    timeouts: {default: 120, copy: 86400}     # seconds
+    timeouts: {default: 120, copy: 86400, unreachable: 10}     # seconds
     options:                                  # the adapter's own: see its documentation
       password: {env: HALL3_PASSWORD}         # or {file: /etc/...}, or the text itself
 ```
@@ -39,6 +39,7 @@ class _Timeouts(BaseModel):
     model_config = ConfigDict(extra="forbid")
     default: float = Field(Timeouts().default, gt=0)
     copy_: float = Field(Timeouts().copy, gt=0, alias="copy")
+    unreachable: float = Field(Timeouts().unreachable, ge=0)
 
 
 class _Entry(BaseModel):
@@ -123,7 +124,9 @@ def _backend(source: _Source, name: str, entry: _Entry) -> BackendConfig:
         raise ConfigurationError(f"{source.place((*where, 'adapter'))}: {error.message}") from error
     given = {key: _resolved(source, value, (*where, "options", key)) for key, value in entry.options.items()}
     options = source.validated(adapter.load_config(), given, (*where, "options"))
-    return BackendConfig(name, adapter, options, Timeouts(entry.timeouts.default, entry.timeouts.copy_))
+    return BackendConfig(
+        name, adapter, options, Timeouts(entry.timeouts.default, entry.timeouts.copy_, entry.timeouts.unreachable)
+    )
 
 
 def _resolved(source: _Source, value: Any, where: tuple[str | int, ...]) -> Any:

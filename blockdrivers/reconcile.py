@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TypeVar
 
 from blockdrivers import deadline
@@ -15,31 +17,48 @@ _FIRST_PAUSE = 0.1
 _LONGEST_PAUSE = 5.0
 
 
-def persist(step: Callable[[], T], *, on_stale: Callable[[], None]) -> T:
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """What may happen between two attempts.
+
+    Attributes:
+        on_stale: drops what was remembered of the array; called when an answer contradicted it.
+        unreachable: seconds for which an array out of reach is asked again, where nothing was sent yet.
+    """
+
+    on_stale: Callable[[], None]
+    unreachable: float
+
+
+def persist(step: Callable[[], T], patience: Patience) -> T:
     """Run an idempotent step until it succeeds, fails for good, or the current deadline passes.
 
-    An array out of reach is reported at once, since nothing was sent; but once an outcome is open, only an answer will do.
+    An array out of reach is reported soon, since nothing was sent; but once an outcome is open, only an answer will do.
 
     Args:
         step: reads before it destroys, so that it may be run again after any failure.
-        on_stale: drops what was remembered of the array; called when an answer contradicted it.
+        patience: how long, and what to do on the way.
     """
     interval = _FIRST_PAUSE
     open_outcome = False
+    out_of_reach_since: float | None = None
     while True:
         try:
             return step()
         except StaleReference as error:
-            on_stale()
+            patience.on_stale()
             cause = str(error)
         except (Ambiguous, Busy) as error:
             open_outcome |= isinstance(error, Ambiguous)
             cause = str(error)
         except Unreachable as error:
-            if not open_outcome:
+            now = time.monotonic()
+            out_of_reach_since = out_of_reach_since or now
+            if not open_outcome and now - out_of_reach_since >= patience.unreachable:
                 raise
             cause = str(error)
-        deadline.note(f"the last attempt ended with: {cause}")
+        known = "its outcome is open" if open_outcome else "nothing was changed by it"
+        deadline.note(f"{known}; the last attempt ended with: {cause}")
         deadline.pause(interval, "")
         interval = min(interval * 2, _LONGEST_PAUSE)
 
@@ -51,7 +70,7 @@ def make(
     differences: Callable[[T], Differences],
     complete: Callable[[T], bool],
     what: str,
-    on_stale: Callable[[], None],
+    patience: Patience,
 ) -> T:
     """Make something optimistically; when its name is taken, or nobody knows, read back and adopt it or make it again.
 
@@ -61,7 +80,7 @@ def make(
         differences: what is there beside what was asked for; anything unequal ends in `AlreadyExists`.
         complete: whether what is there may be handed out.
         what: for messages, such as "Volume 'a'".
-        on_stale: see `persist`.
+        patience: see `persist`.
     """
     unsure = False
 
@@ -88,7 +107,7 @@ def make(
             raise Busy(f"{what} is there but not ready yet.")
         return found
 
-    return persist(attempt, on_stale=on_stale)
+    return persist(attempt, patience)
 
 
 def or_none(find: Callable[[], T]) -> T | None:

@@ -20,6 +20,8 @@ from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 import requests
+import urllib3
+import urllib3.connection
 import urllib3.exceptions
 from requests.adapters import HTTPAdapter
 
@@ -322,6 +324,7 @@ class HttpTransport:
 
     def _send(self, controller: _Controller, session: requests.Session, call: _Call, login: Login) -> Response:
         connect, read = (remaining(timeout) for timeout in self._timeouts)
+        _wire.reached = False
         started = time.monotonic()
         status: int | str = "none"
         try:
@@ -367,14 +370,8 @@ class HttpTransport:
                 "signed it, or tls.fingerprint to its SHA-256.",
                 array=self._name,
             )
-        never_connected = (
-            requests.ConnectTimeout,
-            urllib3.exceptions.NewConnectionError,
-            urllib3.exceptions.ConnectTimeoutError,
-            ConnectionRefusedError,
-        )
         said = f"{type(reasons[-1]).__name__}: {reasons[-1]}"
-        return _NotSent(said) if any(isinstance(reason, never_connected) for reason in reasons) else _Lost(said)
+        return _Lost(said) if _wire.reached else _NotSent(said)
 
     @contextmanager
     def _connection(self) -> Iterator[requests.Session]:
@@ -397,8 +394,42 @@ class HttpTransport:
         session = requests.Session()
         session.trust_env = False
         session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-        session.mount("https://", _PinningAdapter(self._tls))
+        for scheme in ("http://", "https://"):
+            session.mount(scheme, _PinningAdapter(self._tls))
         return session
+
+
+class _Wire(threading.local):
+    """Whether this thread's request has begun to go out: until then a failure surely changed nothing."""
+
+    reached = False
+
+
+_wire = _Wire()
+
+
+class _HttpConnection(urllib3.connection.HTTPConnection):
+    def send(self, data: Any) -> None:
+        if self.sock is None:
+            self.connect()
+        _wire.reached = True
+        super().send(data)
+
+
+class _HttpsConnection(urllib3.connection.HTTPSConnection):
+    def send(self, data: Any) -> None:
+        if self.sock is None:
+            self.connect()
+        _wire.reached = True
+        super().send(data)
+
+
+class _HttpPool(urllib3.HTTPConnectionPool):
+    ConnectionCls = _HttpConnection
+
+
+class _HttpsPool(urllib3.HTTPSConnectionPool):
+    ConnectionCls = _HttpsConnection
 
 
 class _PinningAdapter(HTTPAdapter):
@@ -415,6 +446,7 @@ class _PinningAdapter(HTTPAdapter):
     def init_poolmanager(self, connections: int, maxsize: int, block: bool = False, **kwargs: Any) -> None:
         """Hand the checks to every pool."""
         super().init_poolmanager(connections, maxsize, block, **kwargs, **self._checks)
+        self.poolmanager.pool_classes_by_scheme = {"http": _HttpPool, "https": _HttpsPool}
 
 
 def _url(address: str, prefix: str, call: _Call) -> str:

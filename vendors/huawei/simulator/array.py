@@ -23,7 +23,7 @@ from vendors.huawei.simulator.storage import Storage
 from vendors.huawei.simulator.system import System
 from vendors.huawei.simulator.wire import Attributes, Refusal
 
-_MAX_SESSIONS = 256
+_MAX_SESSIONS = 4096
 _LUN_IDS = range(1, 512)
 _SERIALS = itertools.count(secrets.randbits(40))
 
