@@ -23,7 +23,7 @@ def _secret(rig: Rig, filler: str) -> str:
     Level.MANDATORY,
     "CHAP credentials are set and handed back",
     title_zh="设置CHAP认证",
-    requirement="An export with CHAP returns the credentials, again alike; its text form does not show the secret.",
+    requirement="An export with CHAP sets the credentials and returns them, again alike; its text form does not show the secret.",
     needs=("chap", "iscsi"),
 )
 def test_set(rig: Rig) -> None:
@@ -34,6 +34,9 @@ def test_set(rig: Rig) -> None:
     assert rig.export(host=host) == first, "exported again with the same credentials the export differs"
     assert host.chap is not None, "the host of this check has no credentials"
     assert host.chap.secret not in repr(first), "the export's text form shows the secret"
+    if rig.run.control is not None:
+        shown = [entry.get("chap_user") for entry in rig.control.state()["initiators"] if entry.get("id") == host.iqn]
+        assert shown == [host.chap.username], f"inside, the array demands {shown} of the initiator, not {host.chap.username!r}"
 
 
 @check(

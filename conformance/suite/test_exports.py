@@ -131,7 +131,7 @@ def _distinct(rig: Rig, tags: list[str]) -> None:
     Level.ESSENTIAL,
     "A volume's exports are listed",
     title_zh="导出列表准确",
-    requirement="The list holds exactly the hosts that the volume is exported to, under the caller's names.",
+    requirement="The list holds exactly the hosts that the volume is exported to, under the caller's names, with their LUN ids.",
     needs=("san", "two_hosts", "multi_attach"),
 )
 def test_list(rig: Rig) -> None:
@@ -139,11 +139,13 @@ def test_list(rig: Rig) -> None:
     rig.volume("other")
     assert not rig.backend.list_exports(rig.id("v")), "a new volume is exported already"
     for hosts in ([rig.host], [rig.host, rig.other_host]):
-        rig.export("v", hosts[-1])
+        made = rig.export("v", hosts[-1])
         listed = rig.backend.list_exports(rig.id("v"))
         names = sorted(export.host for export in listed)
         assert names == sorted(host.name for host in hosts), f"exported to {[host.name for host in hosts]}, listed {names}"
         assert {export.wwn for export in listed} == {volume.wwn}, f"the WWN is {volume.wwn}, listed {listed}"
+        luns = {export.host: export.lun for export in listed}
+        assert luns[made.host] == made.lun, f"{made.host} was given LUN {made.lun}, listed {luns[made.host]}"
         assert not rig.backend.list_exports(rig.id("other")), "a volume that nobody exported is listed as exported"
 
 

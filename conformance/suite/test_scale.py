@@ -10,7 +10,7 @@ from conformance.outcome import Level
 from conformance.suite.declare import check
 from conformance.suite.rig import Rig
 
-_VOLUMES = 1000
+_VOLUMES = 1003
 _SNAPSHOTS = 130
 _THREADS = 8
 

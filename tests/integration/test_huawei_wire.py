@@ -124,7 +124,7 @@ def test_a_full_pool_is_named_and_nothing_is_left(lab):
 
 
 def test_an_unknown_pool_is_named(lab):
-    with pytest.raises(InvalidRequest, match="pool_z.*pool_a"):
+    with pytest.raises(InvalidRequest, match=r"pool_z.*pool_a"):
         lab().open().create_volume("v", GiB, "pool_z")
 
 

@@ -17,14 +17,14 @@ from unittest import mock
 for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
     os.environ.pop(name, None)
 
-from cinder import context, coordination, objects  # noqa: E402
+from cinder import context, coordination, objects
 
 objects.register_all()
-from cinder.objects import fields  # noqa: E402
+from cinder.objects import fields
 from cinder.volume import configuration, volume_types
-from cinder.volume import driver as base_driver  # noqa: E402
-from cinder.volume.drivers.huawei import huawei_driver  # noqa: E402
-from oslo_config import cfg  # noqa: E402
+from cinder.volume import driver as base_driver
+from cinder.volume.drivers.huawei import huawei_driver
+from oslo_config import cfg
 
 IQN = "iqn.1994-05.org.example:cmp01"
 WWPNS = ["21000024ff000001", "21000024ff000002"]

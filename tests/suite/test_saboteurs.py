@@ -1,0 +1,68 @@
+"""The suite is itself tested: every deliberate defect is caught by the check that names it, and the honest driver passes them all."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from blockdrivers.model import Host, Protocol
+from conformance import runner
+from conformance.outcome import Result
+from conformance.simulation.server import SimulatedArray
+from conformance.target import Target
+from tests.suite.saboteurs import SABOTEURS, VARIABLE
+from vendors.huawei.simulator import build
+
+OPENER = "tests.suite.saboteurs:open_sabotaged"
+HOSTS = tuple(
+    Host(f"cmp0{n}", iqn=f"iqn.1994-05.org.example:cmp0{n}", wwpns=(f"21000024ff00000{2 * n - 1}", f"21000024ff00000{2 * n}"))
+    for n in (1, 2)
+)
+
+
+@pytest.fixture(scope="module")
+def array():
+    with SimulatedArray(build("OceanStor 5500 V5", copy_seconds=0.05)) as simulated:
+        yield simulated
+
+
+@pytest.fixture
+def target(array, tmp_path: Path) -> Target:
+    array.reset()
+    ready = array.ready
+    options = {
+        "addresses": [ready["management"]["url"], ready["management2"]["url"]],
+        "username": ready["management"]["username"],
+        "password": ready["management"]["password"],
+        "tls": {"ca_file": ready["management"]["ca_file"]},
+    }
+    config = tmp_path / "backends.yaml"
+    config.touch(mode=0o600)
+    timeouts = {"default": 6, "copy": 10, "unreachable": 1}
+    entry = {"adapter": "huawei-oceanstor", "timeouts": timeouts, "options": options}
+    config.write_text(yaml.safe_dump({"backends": {"t": entry}}))
+    return Target(config, "t", Protocol.ISCSI, "pool_a", "pool_b", HOSTS, ready["control"], "OceanStor 5500 V5")
+
+
+def test_there_are_enough_of_them():
+    assert len(SABOTEURS) >= 30
+    assert {item.check for item in SABOTEURS.values()} <= {check.id for check in runner.all_checks()}
+
+
+@pytest.mark.slow
+def test_the_honest_driver_passes_every_one_of_these_checks(target, monkeypatch):
+    monkeypatch.delenv(VARIABLE, raising=False)
+    checks = sorted({item.check for item in SABOTEURS.values()})
+    outcomes = runner.run(target, select=",".join(checks), opener=OPENER)
+    assert {item.check.id: item.detail for item in outcomes if item.result is not Result.PASSED} == {}
+
+
+@pytest.mark.parametrize("name", SABOTEURS)
+def test_a_defect_is_caught_by_the_check_that_names_it(target, monkeypatch, name):
+    monkeypatch.setenv(VARIABLE, name)
+    caught = [
+        item for item in runner.run(target, select=SABOTEURS[name].check, opener=OPENER) if item.check.id == SABOTEURS[name].check
+    ]
+    assert [item.result for item in caught] == [Result.FAILED], f"{SABOTEURS[name].defect} {caught}"
