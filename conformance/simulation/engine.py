@@ -7,6 +7,7 @@ an array refuses, and with which code, is the family's. Callers hold `lock` arou
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -59,6 +60,8 @@ class Snapshot:
     wwn: str
     description: str = ""
     active: bool = False
+    holds_bytes: bool = False
+    """Whether the data plane keeps bytes for it; a copy of another snapshot has them before it is activated."""
     taken_at: float = 0.0
     reverting_until: float | None = None
 
@@ -198,19 +201,28 @@ class Array:
     def activate(self, snapshots: Iterable[Snapshot]) -> None:
         """Give several snapshots one moment: now."""
         chosen = list(snapshots)
-        for snapshot in chosen:
-            snapshot.active, snapshot.taken_at = True, self.clock()
+        empty = [snapshot for snapshot in chosen if not snapshot.holds_bytes]
+        for snapshot in empty:
             snapshot.size = self.volumes[snapshot.volume_id].size
-        self.data_plane.snapshot([(self.volumes[item.volume_id].wwn, item.wwn) for item in chosen])
+        for snapshot in chosen:
+            snapshot.active, snapshot.holds_bytes, snapshot.taken_at = True, True, time.time()
+        self.data_plane.snapshot([(self.volumes[item.volume_id].wwn, item.wwn) for item in empty])
+
+    def copy_snapshot(self, name: str, original: Snapshot, description: str = "") -> Snapshot:
+        """Make a snapshot that holds what another one holds, and is to be activated."""
+        snapshot = self.create_snapshot(name, self.volumes[original.volume_id], description)
+        snapshot.size, snapshot.holds_bytes = original.size, True
+        self.data_plane.snapshot([(original.wwn, snapshot.wwn)])
+        return snapshot
 
     def deactivate(self, snapshot: Snapshot) -> None:
         """Take a snapshot's moment away."""
-        snapshot.active = False
+        snapshot.active = snapshot.holds_bytes = False
         self.data_plane.delete(snapshot.wwn)
 
     def delete_snapshot(self, snapshot: Snapshot) -> None:
         """Forget a snapshot."""
-        if snapshot.active:
+        if snapshot.holds_bytes:
             self.data_plane.delete(snapshot.wwn)
         del self.snapshots[snapshot.id]
 
@@ -238,9 +250,9 @@ class Array:
         return job
 
     def start_job(self, job: Job) -> None:
-        """Start a job; a copy takes its source as it is now."""
+        """Start a job; a copy takes its source as it is now, the others have or exchange their bytes already."""
         job.started = self.clock()
-        if job.kind != "migration":
+        if job.kind not in {"migration", "split"}:
             self.data_plane.copy(self.wwn_of(job.source_id), self.wwn_of(job.target_id))
 
     def is_done(self, job: Job) -> bool:
@@ -256,6 +268,14 @@ class Array:
                 first.pool_id, second.pool_id = second.pool_id, first.pool_id
                 first.thin, second.thin = second.thin, first.thin
                 self.data_plane.exchange(first.wwn, second.wwn)
+
+    def clear(self) -> None:
+        """Forget every byte and every access; the array is not used afterwards."""
+        self.visible = {}
+        self.serve()
+        kept = [snapshot.wwn for snapshot in self.snapshots.values() if snapshot.holds_bytes]
+        for wwn in (*kept, *(volume.wwn for volume in self.volumes.values())):
+            self.data_plane.delete(wwn)
 
     # Who sees what
 

@@ -130,9 +130,11 @@ class FaultPlan:
         """Count a request and return the fault that it meets, if any."""
         with self._guard:
             for fault in self._faults:
-                if fault.kind not in _NOT_MET_BY_REQUESTS and fnmatchcase(operation, fault.operation) and _hits(fault):
+                if fault.kind in _NOT_MET_BY_REQUESTS or fault.controller is not None:
+                    continue
+                if fnmatchcase(operation, fault.operation) and _hits(fault):
                     if fault.kind is Kind.FAILOVER:
-                        fault.controller = fault.controller or controller
+                        fault.controller = controller
                     return fault
         return None
 
