@@ -1,0 +1,89 @@
+"""``certify``: a certificate that tells the truth, and a killed run that can be started again."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from conformance import certificate
+from tests.cli.conftest import COMMAND, run
+
+SELECTED = "volume,system"
+MODEL = "OceanStor 5500 V5"
+
+
+def arguments(output: Path, select: str = SELECTED) -> list[str]:
+    return ["certify", MODEL, "--simulated", "--protocol", "iscsi", "--output", str(output), "--select", select]
+
+
+def test_a_certificate_is_written_whole_and_verifies(tmp_path):
+    said = run(*arguments(tmp_path / "report"), "--json", "--ledger", tmp_path / "ledger").json
+    document = json.loads((tmp_path / "report" / "oceanstor-5500-v5-iscsi.json").read_text())
+    certificate.verify(document)
+    assert document["simulated"] is True
+    assert {outcome["result"] for outcome in document["outcomes"]} == {"passed"}
+    assert said[0]["class"]["grade"] is None
+    assert "were run" in said[0]["technical"]["reasons"][0]
+    for suffix in ("xml", "html"):
+        assert (tmp_path / "report" / f"oceanstor-5500-v5-iscsi.{suffix}").stat().st_size > 1000
+    graded = run("grade", "--ledger", tmp_path / "ledger", "--json").json
+    assert graded[0]["digest"] == document["digest"]
+    assert graded[0]["evidence"]["grade"] == "B"
+
+
+def test_a_tampered_certificate_is_refused(tmp_path):
+    run(*arguments(tmp_path))
+    path = tmp_path / "oceanstor-5500-v5-iscsi.json"
+    path.write_text(path.read_text().replace('"passed"', '"failed"', 1))
+    assert "digest" in run("grade", path, status=14).err
+
+
+@pytest.mark.slow
+def test_a_killed_run_leaves_nothing_and_can_be_started_again(tmp_path):
+    with subprocess.Popen(
+        [*COMMAND, *arguments(tmp_path, "crash,volume")], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stderr is not None
+        assert "certifying" in process.stderr.readline()
+        while not (children := _descendants(process.pid)):
+            assert process.poll() is None
+        process.send_signal(signal.SIGKILL)
+        process.wait(10)
+    assert list(tmp_path.glob("*.json")) == []
+    for child in children:
+        _await_end(child)
+    run(*arguments(tmp_path))
+    assert len(list(tmp_path.glob("*.json"))) == 1
+
+
+def _descendants(pid: int) -> list[int]:
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+            except OSError:
+                continue
+            if parent == pid:
+                found.append(int(entry.name))
+    return found
+
+
+def _await_end(pid: int) -> None:
+    descriptor = None
+    try:
+        descriptor = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    try:
+        import select
+
+        ended, _, _ = select.select([descriptor], [], [], 20)
+        assert ended, f"process {pid} outlived its run"
+    finally:
+        os.close(descriptor)
