@@ -406,6 +406,8 @@ class OceanStorDriver(Driver):
         except AlreadyExists:
             found = self.get_volume(spec.name)
         if (found.pool, found.thin, found.size) != (spec.pool, spec.thin, volume.size):
+            if Dependant.MIGRATION in found.dependants:
+                raise Busy(f"The move of {volume.name!r} ended while it was looked at.")
             self.delete_volume(found)
             raise Busy(f"A helper LUN {spec.name!r} of another move was in the way and has been removed.")
         return found
