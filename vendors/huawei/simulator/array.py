@@ -27,6 +27,10 @@ _MAX_SESSIONS = 4096
 _LUN_IDS = range(1, 512)
 _SERIALS = itertools.count(secrets.randbits(40))
 
+_CLASSIC = "/devicemanager/rest/"
+_API_V2 = "/api/v2/"
+_RESOURCES_OF_API_V2 = frozenset({"mapping", "protectgroup"})
+
 Handler = Callable[[Attributes, str], Any]
 """Takes the arguments and the id in the path (empty where the route has none)."""
 
@@ -58,10 +62,15 @@ class OceanStor:
         self._profile: Profile = PROFILES[model]
         self._guard = threading.Lock()
         self._sessions: dict[str, tuple[str, str]] = {}
-        self.reset()
+        self._begin()
 
     def reset(self) -> None:
-        """Become a new array."""
+        """Become a new array; what the old one served is served no more."""
+        with self._array.lock:
+            self._array.clear()
+            self._begin()
+
+    def _begin(self) -> None:
         serial = next(_SERIALS) & (2**60 - 1)
         self.serial = f"2102355{serial % 10**13:013d}"
         self._array = Array(serial, self._options.pools, self._data_plane, self._clock, _LUN_IDS)
@@ -98,7 +107,7 @@ class OceanStor:
     def operation(self, request: Request) -> str:
         """Return the method and the resource without ids; a filtered query is counted apart."""
         path = self._relative(request.path)
-        if path.endswith("/sessions") or path == "sessions":
+        if _is_session(path):
             return f"{request.method} sessions"
         resource, _ = self._resource(request.method, path)
         return f"{request.method} /{resource}{'?filter' if 'filter' in request.query else ''}"
@@ -107,14 +116,14 @@ class OceanStor:
         """Carry a request out under the array's lock."""
         try:
             path = self._relative(request.path)
-            if path.endswith("/sessions") or path == "sessions":
+            if _is_session(path):
                 return self._session(request)
             self._authorise(request)
             with self._array.lock:
-                self._array.settle()
+                self._settle()
                 resource, identifier = self._resource(request.method, path)
                 handler = self._routes.get((request.method, resource))
-                if handler is None:
+                if handler is None or not self._is_served(request.path, resource):
                     raise Refusal(codes.NOT_SUPPORTED)
                 return wire.success(handler(wire.arguments(request), identifier))
         except Refusal as refusal:
@@ -166,7 +175,7 @@ class OceanStor:
     def state(self) -> Mapping[str, Any]:
         """Return every object, by kind."""
         with self._array.lock:
-            self._array.settle()
+            self._settle()
             with self._guard:
                 sessions = len(self._sessions)
             return {
@@ -181,6 +190,10 @@ class OceanStor:
                 "qos": self._policies.state(),
                 "sessions": sessions,
             }
+
+    def _settle(self) -> None:
+        self._array.settle()
+        self._copies.settle()
 
     # Sessions
 
@@ -233,17 +246,18 @@ class OceanStor:
     # Routing
 
     def _relative(self, path: str) -> str:
-        """Return the resource path, in lower case but for the id at its end; the device id is left out."""
+        """Return the resource path, as it is written; the device id is left out."""
         lowered = path.lower()
-        for prefix in ("/devicemanager/rest/", "/api/v2/"):
-            if lowered.startswith(prefix):
-                rest = path[len(prefix) :].strip("/")
-                break
-        else:
-            return path.strip("/").lower()
-        if prefix.startswith("/api"):
-            return rest
-        return rest if rest.lower().endswith("/sessions") else rest.partition("/")[2]
+        if lowered.startswith(_API_V2):
+            return path[len(_API_V2) :].strip("/")
+        if not lowered.startswith(_CLASSIC):
+            return ""
+        rest = path[len(_CLASSIC) :].strip("/")
+        return rest if _is_session(rest) else rest.partition("/")[2]
+
+    def _is_served(self, path: str, resource: str) -> bool:
+        """Tell whether a resource is at the path's base: only V6 has the newer one, with few resources (sheet, section 1)."""
+        return not path.lower().startswith(_API_V2) or (self._profile.v6 and resource.partition("/")[0] in _RESOURCES_OF_API_V2)
 
     def _resource(self, method: str, path: str) -> tuple[str, str]:
         """Return the route's resource and the id at the end of the path, if the route has one."""
@@ -252,3 +266,8 @@ class OceanStor:
             return lowered, ""
         head, _, tail = path.rpartition("/")
         return f"{head.lower()}/{{id}}", tail
+
+
+def _is_session(path: str) -> bool:
+    """Tell whether a path, with a device id or without, names the sessions."""
+    return path.lower().rpartition("/")[2] == "sessions"

@@ -22,6 +22,7 @@ NAME_CHARACTER: Final = 1077949106
 NO_LUN: Final = 1077936859
 NO_LUN_GROUP: Final = 1077936861
 LUN_IN_GROUP: Final = 1077936862
+LUN_MAPPED: Final = 1077936864
 NO_HOST: Final = 1077937498
 NO_HOST_GROUP: Final = 1077937500
 HOST_IN_GROUP: Final = 1077937501
@@ -41,6 +42,8 @@ NO_LUN_COPY: Final = 50338560
 COPY_STOPPED: Final = 1077950178
 COPY_COMPLETE: Final = 1077950180
 NO_CLONE_PAIR: Final = 1073798147
+NO_SYNCHRONISATION: Final = 1073798172
+SYNCHRONISED: Final = 1073798176
 NO_MIGRATION: Final = 1073806607
 NO_MIGRATION_LICENCE: Final = 1073806606
 QOS_IN_THE_PAST: Final = 1077950863
@@ -61,6 +64,8 @@ POLICY_ACTIVE: Final = 1079990012
 NO_LUN_ID: Final = 1079990013
 SIZES_DIFFER: Final = 1079990014
 REVERTING: Final = 1079990015
+NO_SNAPSHOT_LICENCE: Final = 1079990016
+LUN_INITIALISING: Final = 1079990017
 
 TEXTS: Final[Mapping[int, str]] = {
     UNAUTHORISED: "The session is not authorised.",
@@ -77,6 +82,7 @@ TEXTS: Final[Mapping[int, str]] = {
     NO_LUN: "The LUN does not exist.",
     NO_LUN_GROUP: "The LUN group does not exist.",
     LUN_IN_GROUP: "The LUN is in the LUN group already.",
+    LUN_MAPPED: "The LUN is mapped to the host through another mapping view.",
     NO_HOST: "The host does not exist.",
     NO_HOST_GROUP: "The host group does not exist.",
     HOST_IN_GROUP: "The host is in the host group already.",
@@ -94,6 +100,8 @@ TEXTS: Final[Mapping[int, str]] = {
     COPY_STOPPED: "The LUN copy has been stopped.",
     COPY_COMPLETE: "The LUN copy is complete.",
     NO_CLONE_PAIR: "The clone pair does not exist.",
+    NO_SYNCHRONISATION: "The clone pair is not being synchronised.",
+    SYNCHRONISED: "The synchronisation of the clone pair is complete.",
     NO_MIGRATION: "The LUN migration does not exist.",
     NO_MIGRATION_LICENCE: "There is no licence for LUN migration.",
     QOS_IN_THE_PAST: "The start of the schedule has passed.",
@@ -112,4 +120,7 @@ TEXTS: Final[Mapping[int, str]] = {
     NO_LUN_ID: "The host has no LUN id left.",
     SIZES_DIFFER: "Source and target differ in size.",
     REVERTING: "A rollback is under way.",
+    # This text, not its code, is known: clients look for it (sheet, section 3.4).
+    NO_SNAPSHOT_LICENCE: "The snapshot license file is unavailable.",
+    LUN_INITIALISING: "The LUN is being initialised.",
 }

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 _CREATED, _COPYING, _COMPLETE = "36", "39", "40"
 _MIGRATING, _MIGRATED = "75", "76"
 _SPEEDS = range(1, 5)
+_STOP = 2
 
 
 class Copies:
@@ -38,8 +39,10 @@ class Copies:
             ("POST", "lun_migration"): self._migrate,
             ("GET", "lun_migration"): lambda given, _: self._listed("migration", given),
             ("DELETE", "lun_migration/{id}"): self._delete_migration,
-            ("GET", "luncopy/count"): lambda _, __: {"COUNT": str(len(self._jobs("luncopy")))},
+            ("GET", "luncopy/count"): self._count,
         }
+        if self._profile.dorado:
+            migration["PUT", "lunclone_split_switch"] = self._split
         return migration | (self._clone_pair_routes() if self._profile.v6 else self._lun_copy_routes())
 
     def state(self) -> list[Attributes]:
@@ -48,6 +51,15 @@ class Copies:
             {"id": job.id, "kind": job.kind, "name": job.name, "source": job.source_id, "target": job.target_id}
             for job in self._array.jobs.values()
         ]
+
+    def settle(self) -> None:
+        """Let clones whose split has run to its end stand on their own."""
+        for job in self._jobs("split"):
+            if self._array.is_done(job):
+                clone = self._array.volumes[job.target_id]
+                clone.attributes["ISCLONE"] = "false"
+                clone.attributes.pop("CLONESOURCEID", None)
+                del self._array.jobs[job.id]
 
     def _jobs(self, kind: str) -> list[Job]:
         return [job for job in self._array.jobs.values() if job.kind == kind]
@@ -66,18 +78,44 @@ class Copies:
         """Return the size of a copy's source: a LUN, or a snapshot that holds a moment."""
         snapshot = self._array.snapshots.get(source_id)
         if snapshot is None:
-            return self._storage.volume(source_id).size
+            return self._storage.usable(source_id).size
         if not snapshot.active:
             raise Refusal(codes.SNAPSHOT_NOT_ACTIVE)
         return snapshot.size
 
     def _target(self, target_id: str) -> Volume:
-        target = self._storage.volume(target_id)
-        if any(target.id in {job.source_id, job.target_id} for job in self._array.jobs.values()):
+        target = self._storage.usable(target_id)
+        if self._storage.is_reverting(target) or any(
+            target.id in {job.source_id, job.target_id} for job in self._array.jobs.values()
+        ):
             raise Refusal(codes.LUN_IN_USE)
         return target
 
+    # Fast clones
+
+    def _split(self, given: Attributes, _: str) -> Attributes:
+        clone = self._storage.volume(wire.text(given, "ID"))
+        source_id = clone.attributes.get("CLONESOURCEID")
+        wire.choice(given, "SPLITSPEED", _SPEEDS, 2)
+        if source_id is None:
+            raise Refusal(codes.BAD_PARAMETER)
+        under_way = next((job for job in self._jobs("split") if job.target_id == clone.id), None)
+        if wire.choice(given, "SPLITACTION", (1, 2)) == _STOP:
+            if under_way is None:
+                raise Refusal(codes.BAD_PARAMETER)
+            del self._array.jobs[under_way.id]
+        elif under_way is not None:
+            raise Refusal(codes.COPY_RUNNING)
+        else:
+            self._array.start_job(self._array.create_job("split", clone.name, source_id, clone.id, self._seconds))
+        return {}
+
     # LUN copies
+
+    def _count(self, _: Attributes, __: str) -> Attributes:
+        """Count LUN copies; V6 has none, but clients ask for the count to learn of full copies at all."""
+        self._system.need("HyperClone" if self._profile.v6 else "HyperCopy")
+        return {"COUNT": str(len(self._jobs("luncopy")))}
 
     def _lun_copy_routes(self) -> dict[tuple[str, str], Any]:
         def one(_: Attributes, job_id: str) -> Attributes:
@@ -108,11 +146,12 @@ class Copies:
 
     def _create_lun_copy(self, given: Attributes, _: str) -> Attributes:
         self._system.need("HyperCopy")
-        name = wire.checked_name(given, 31)
+        name = wire.checked_name(given, 31, cjk=self._profile.cjk)
         if any(job.name == name for job in self._jobs("luncopy")):
             raise Refusal(codes.NAME_EXISTS)
         source_id, target = _member(given, "SOURCELUN"), self._target(_member(given, "TARGETLUN"))
-        if wire.number(given, "COPYSPEED", 2) not in _SPEEDS or target.size < self._source_size(source_id):
+        wire.choice(given, "COPYSPEED", _SPEEDS, 2)
+        if source_id == target.id or target.size < self._source_size(source_id):
             raise Refusal(codes.BAD_PARAMETER)
         return self._lun_copy(self._array.create_job("luncopy", name, source_id, target.id, self._seconds))
 
@@ -178,37 +217,49 @@ class Copies:
     def _create_clone_pair(self, given: Attributes, _: str) -> Attributes:
         self._system.need("HyperClone")
         source_id, target = wire.text(given, "sourceID"), self._target(wire.text(given, "targetID"))
-        if wire.number(given, "copyRate", 2) not in _SPEEDS:
+        wire.choice(given, "copyRate", _SPEEDS, 2)
+        at_once = wire.choice(given, "isNeedSynchronize", (0, 1), 0) == 1
+        if source_id == target.id:
             raise Refusal(codes.BAD_PARAMETER)
         if target.size != self._source_size(source_id):
             raise Refusal(codes.SIZES_DIFFER)
         job = self._array.create_job("clonepair", target.name, source_id, target.id, self._seconds)
+        if at_once:
+            self._array.start_job(job)
         return {"ID": job.id}
 
     def _synchronise(self, given: Attributes, _: str) -> Attributes:
         job = self._job("clonepair", wire.text(given, "ID"), codes.NO_CLONE_PAIR)
-        if wire.text(given, "copyAction") == "2":
+        stop = wire.choice(given, "copyAction", (0, _STOP)) == _STOP
+        if job.started is not None and self._array.is_done(job):
+            raise Refusal(codes.SYNCHRONISED)
+        if stop:
+            if job.started is None:
+                raise Refusal(codes.NO_SYNCHRONISATION)
             job.started = None
-        elif job.started is not None and not self._array.is_done(job):
+            return {}
+        if job.started is not None:
             raise Refusal(codes.COPY_RUNNING)
-        else:
-            self._source_size(job.source_id)
-            self._array.start_job(job)
+        self._source_size(job.source_id)
+        self._array.start_job(job)
         return {}
 
     def _delete_clone_pair(self, given: Attributes, job_id: str) -> None:
         job = self._job("clonepair", job_id, codes.NO_CLONE_PAIR)
         if job.started is not None and not self._array.is_done(job):
             raise Refusal(codes.COPY_RUNNING)
-        del self._array.jobs[job.id]
         if wire.text(given, "isDeleteDstLun", "false") == "true":
-            self._array.delete_volume(self._storage.volume(job.target_id))
+            target = self._storage.volume(job.target_id)
+            self._storage.refuse_if_used(target, but=job)
+            self._array.delete_volume(target)
+        del self._array.jobs[job.id]
 
     # Migrations
 
     def _migration(self, job: Job) -> Attributes:
         return {
-            "ID": job.id,
+            # The source's id: clients name a migration by either (sheet, section 3.5), and both must mean the same one.
+            "ID": job.source_id,
             "TYPE": 253,
             "PARENTID": job.source_id,
             "TARGETLUNID": job.target_id,
@@ -228,7 +279,7 @@ class Copies:
         return self._migration(job)
 
     def _delete_migration(self, _: Attributes, source_id: str) -> Attributes:
-        job = next((job for job in self._jobs("migration") if source_id in {job.source_id, job.id}), None)
+        job = next((job for job in self._jobs("migration") if source_id == job.source_id), None)
         if job is None:
             raise Refusal(codes.NO_MIGRATION)
         del self._array.jobs[job.id]
@@ -237,6 +288,6 @@ class Copies:
 
 def _member(given: Attributes, key: str) -> str:
     fields = wire.text(given, key).split(";")
-    if len(fields) != 5 or not fields[1].isdigit():  # noqa: PLR2004 - the wire's own format
+    if len(fields) != 5 or not fields[1].isdecimal():  # noqa: PLR2004 - the wire's own format
         raise Refusal(codes.BAD_PARAMETER)
     return fields[1]

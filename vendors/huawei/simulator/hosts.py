@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 _PREFIX = "iqn.2006-08.com.huawei:oceanstor:2100{serial}:"
 _ISCSI_PORT = 3260
 _FC_PORTS = 4
+_MULTIPATH = {"MULTIPATHTYPE": range(2), "FAILOVERMODE": range(4), "SPECIALMODETYPE": range(4), "PATHTYPE": range(2)}
 _CHAP_SECRET = range(12, 17)
+_SYSTEMS = range(12)
 _HOST = "21"
 
 
@@ -43,7 +45,7 @@ class Hosts:
             ("DELETE", "host/{id}"): self._delete_host,
             ("GET", "host_link"): self._links,
             ("GET", "iscsi_tgt_port"): lambda _, __: self._target_ports(),
-            ("GET", "eth_port"): lambda _, __: self._eth_ports(),
+            ("GET", "eth_port"): lambda _, __: self.eth_ports(),
             ("GET", "lif"): lambda _, __: self._lifs(),
             ("GET", "fc_port"): lambda _, __: self.fc_ports(),
             ("GET", "iscsidevicename"): lambda _, __: [{"CMO_ISCSI_DEVICE_NAME": self._prefix}],
@@ -77,9 +79,8 @@ class Hosts:
             "PARENTID": "",
             "PARENTNAME": "",
             "DESCRIPTION": host.description,
-            **host.attributes,
         }
-        return rendered | ({"accessMode": "0"} if self._profile.v6 else {})
+        return rendered | ({"accessMode": "0"} if self._profile.v6 else {}) | host.attributes
 
     def set_fabric(self, wwpns: Sequence[str]) -> None:
         """Let exactly these FC initiators be logged in; a new one shows up free."""
@@ -156,23 +157,31 @@ class Hosts:
         return wire.select(items, given, capped=self._profile.v6)
 
     def _name(self, given: Attributes, but: Host | None = None) -> str:
-        name = wire.checked_name(given, 31)
+        name = wire.checked_name(given, 31, cjk=self._profile.cjk)
         if any(host.name == name and host is not but for host in self._array.hosts.values()):
             raise Refusal(codes.NAME_EXISTS)
         return name
 
     def _create_host(self, given: Attributes, _: str) -> Attributes:
         name = self._name(given)
-        host = Host(lowest_free(self._array.hosts), name, wire.text(given, "DESCRIPTION", ""))
+        host = Host(lowest_free(self._array.hosts), name, wire.description(given), self._attributes(given))
         self._array.hosts[host.id] = host
         return self.host(host)
 
     def _change_host(self, given: Attributes, host_id: str) -> Attributes:
         host = self.find(host_id)
+        attributes, description = self._attributes(given), wire.description(given, host.description)
         if "NAME" in given:
             host.name = self._name(given, host)
-        host.description = wire.text(given, "DESCRIPTION", host.description)
+        host.description = description
+        host.attributes |= attributes
         return self.host(host)
+
+    def _attributes(self, given: Attributes) -> dict[str, str]:
+        found = {"OPERATIONSYSTEM": str(wire.choice(given, "OPERATIONSYSTEM", _SYSTEMS))} if "OPERATIONSYSTEM" in given else {}
+        if "accessMode" in given and self._profile.v6:
+            found["accessMode"] = str(wire.choice(given, "accessMode", (0, 1)))
+        return found
 
     def _delete_host(self, _: Attributes, host_id: str) -> None:
         host = self.find(host_id)
@@ -266,8 +275,9 @@ class Hosts:
         return self._multipath(initiator, given)
 
     def _multipath(self, initiator: Initiator, given: Attributes) -> Attributes:
-        if "MULTIPATHTYPE" in given:
-            initiator.attributes["MULTIPATHTYPE"] = wire.text(given, "MULTIPATHTYPE")
+        for key, allowed in _MULTIPATH.items():
+            if key in given:
+                initiator.attributes[key] = str(wire.choice(given, key, allowed))
         self._array.serve()
         return self._rendered(initiator)
 
@@ -283,7 +293,9 @@ class Hosts:
         initiator = self._initiator(kind, address)
         if initiator.host_id is not None:
             raise Refusal(codes.OBJECT_IN_USE)
-        del self._array.initiators[initiator.address]
+        # An FC port that is logged in shows up again by itself (sheet, section 3.6).
+        if not initiator.online:
+            del self._array.initiators[initiator.address]
 
     # Ports
 
@@ -305,7 +317,8 @@ class Hosts:
             for number, ip in enumerate(self._portals)
         ]
 
-    def _eth_ports(self) -> list[Attributes]:
+    def eth_ports(self) -> list[Attributes]:
+        """Render the Ethernet ports."""
         return [self.eth_port(number) for number in range(len(self._portals))]
 
     def _lifs(self) -> list[Attributes]:

@@ -172,16 +172,23 @@ class Mappings:
         return wire.select([self._rendered(group) for group in self._groups[kind].values()], given, capped=self._profile.v6)
 
     def _create(self, kind: str, given: Attributes) -> Attributes:
-        name = wire.checked_name(given, 31)
-        if any(group.name == name for group in self._groups[kind].values()):
-            raise Refusal(codes.NAME_EXISTS)
-        group = Group(kind, lowest_free(self._groups[kind]), name, wire.text(given, "DESCRIPTION", ""))
+        name = self._free_name(kind, given)
+        group = Group(kind, lowest_free(self._groups[kind]), name, wire.description(given))
         self._groups[kind][group.id] = group
         return self._rendered(group)
 
     def _change(self, group: Group, given: Attributes) -> Attributes:
-        group.description = wire.text(given, "DESCRIPTION", group.description)
+        description = wire.description(given, group.description)
+        if "NAME" in given:
+            group.name = self._free_name(group.kind, given, group)
+        group.description = description
         return self._rendered(group)
+
+    def _free_name(self, kind: str, given: Attributes, but: Group | None = None) -> str:
+        name = wire.checked_name(given, 31, cjk=self._profile.cjk)
+        if any(group.name == name and group is not but for group in self._groups[kind].values()):
+            raise Refusal(codes.NAME_EXISTS)
+        return name
 
     def _delete(self, kind: str, group_id: str) -> None:
         group = self._group(kind, group_id)
@@ -216,11 +223,14 @@ class Mappings:
             HOST: (self._array.hosts, codes.NO_HOST),
             LUN: (self._array.volumes, codes.NO_LUN),
             SNAPSHOT: (self._array.snapshots, codes.NO_SNAPSHOT),
+            FC_PORT: ([port["ID"] for port in self._hosts.fc_ports()], codes.NO_OBJECT),
+            ETH_PORT: ([port["ID"] for port in self._hosts.eth_ports()], codes.NO_OBJECT),
         }
-        if member_kind in known:
-            objects, code = known[member_kind]
-            if member_id not in objects:
-                raise Refusal(code)
+        objects, code = known[member_kind]
+        if member_id not in objects:
+            raise Refusal(code)
+        if member_kind == LUN and self._array.clock() < self._array.volumes[member_id].online_at:
+            raise Refusal(codes.LUN_INITIALISING)
         if member_kind == SNAPSHOT and not self._array.snapshots[member_id].active:
             raise Refusal(codes.SNAPSHOT_NOT_ACTIVE)
         return member_kind, member_id
@@ -290,7 +300,9 @@ class Mappings:
                     wanted.setdefault(host_id, []).extend(luns)
         for host_id, lun_id in sorted(self._direct):
             wanted.setdefault(host_id, []).append(lun_id)
-        self._array.show({host_id: dict.fromkeys(objects) for host_id, objects in wanted.items()})
+        if any(len(set(objects)) < len(objects) for objects in wanted.values()):
+            raise Refusal(codes.LUN_MAPPED)
+        self._array.show(wanted)
         self._hosts.groups_of.clear()
         for group in self._groups[HOST_GROUP].values():
             for _, host_id in group.members:
@@ -312,15 +324,15 @@ class Mappings:
     def _set_lun_id(self, given: Attributes, view_id: str) -> None:
         view = self._group(VIEW, view_id)
         metadata = given.get("ASSOCIATEMETADATA")
-        if not isinstance(metadata, list) or HOST_GROUP not in dict(view.members):
+        parts = dict(view.members)
+        if not isinstance(metadata, list) or len(metadata) != 1 or not isinstance(metadata[0], dict) or HOST_GROUP not in parts:
             raise Refusal(codes.BAD_PARAMETER)
-        for entry in metadata:
-            object_id, lun = wire.text(entry, "LUNID"), wire.number(entry, "hostLUNId")
-            for _, host_id in self._groups[HOST_GROUP][dict(view.members)[HOST_GROUP]].members:
-                seen = self._array.visible.get(host_id, {})
-                if object_id not in seen or lun not in range(_MAX_LUN_ID + 1) or lun in seen.values():
-                    raise Refusal(codes.BAD_PARAMETER)
-                seen[object_id] = lun
+        object_id, lun = wire.text(metadata[0], "LUNID"), wire.choice(metadata[0], "hostLUNId", range(_MAX_LUN_ID + 1))
+        seeing = [self._array.visible.get(host_id, {}) for _, host_id in self._groups[HOST_GROUP][parts[HOST_GROUP]].members]
+        if any(object_id not in seen or lun in seen.values() for seen in seeing):
+            raise Refusal(codes.BAD_PARAMETER)
+        for seen in seeing:
+            seen[object_id] = lun
         self._array.serve()
 
     # Direct mappings
@@ -335,6 +347,8 @@ class Mappings:
         pair = self._pair(given)
         if pair in self._direct or pair[1] in self._array.visible.get(pair[0], {}):
             raise Refusal(codes.MAPPING_EXISTS)
+        if pair[1] in self._array.volumes and self._array.clock() < self._array.volumes[pair[1]].online_at:
+            raise Refusal(codes.LUN_INITIALISING)
         self._direct.add(pair)
         self._try_to_show(lambda: self._direct.discard(pair))
         return {"hostId": pair[0], "lunId": pair[1]}
@@ -365,4 +379,4 @@ class Mappings:
     def _host_lun_info(self, given: Attributes, _: str) -> list[Attributes]:
         seen = self._array.visible.get(wire.text(given, "hostId"), {})
         lun_id = wire.text(given, "lunId")
-        return [{"hostId": given["hostId"], "lunId": lun_id, "hostLunId": str(seen[lun_id])}] if lun_id in seen else []
+        return [{"hostId": wire.text(given, "hostId"), "lunId": lun_id, "hostLunId": str(seen[lun_id])}] if lun_id in seen else []

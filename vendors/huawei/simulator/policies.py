@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,10 @@ if TYPE_CHECKING:
 _UPPER = ("MAXIOPS", "MAXBANDWIDTH")
 _LOWER = ("MINIOPS", "MINBANDWIDTH", "LATENCY")
 _MAX_LUNS = 64
-_LEAST_IOPS_OF_V6 = 100
+_IOPS_OF_V6 = range(100, 10**9)
+_LATENCIES_OF_V6 = (500, 1500)
+_SCHEDULE = ("CLASSTYPE", "SCHEDULEPOLICY", "SCHEDULESTARTTIME", "STARTTIME", "DURATION", "CYCLESET")
+_ONCE = 0
 _ACTIVE, _INACTIVE = "2", "45"
 
 
@@ -56,9 +60,23 @@ class Policies:
             ("PUT", "ioclass/create_associate"): lambda given, _: self._associate(given, add=True),
             ("PUT", "ioclass/remove_associate"): lambda given, _: self._associate(given, add=False),
             ("DELETE", "ioclass/{id}"): self._delete,
+        } | ({} if self._profile.dorado else self._cache_routes())
+
+    def _cache_routes(self) -> dict[tuple[str, str], Any]:
+        """Return what V3 and V5 have besides, none made: cache partitions (sheet, section 6)."""
+
+        def count(feature: str) -> Any:
+            def answer(_: Attributes, __: str) -> Attributes:
+                self._system.need(feature)
+                return {"COUNT": "0"}
+
+            return answer
+
+        return {
             ("GET", "cachepartition"): lambda _, __: [],
             ("GET", "smartcachepartition"): lambda _, __: [],
-            ("GET", "smartcachepartition/count"): lambda _, __: {"COUNT": "0"},
+            ("GET", "smartcachepartition/count"): count("SmartPartition"),
+            ("GET", "smartcachepool/count"): count("SmartCache"),
         }
 
     def of_lun(self, lun_id: str) -> str:
@@ -111,40 +129,38 @@ class Policies:
 
     def _create(self, given: Attributes, _: str) -> Attributes:
         self._system.need("SmartQoS")
-        name = wire.checked_name(given, 31)
+        name = wire.checked_name(given, 31, cjk=self._profile.cjk)
         if any(policy.name == name for policy in self._policies.values()):
             raise Refusal(codes.NAME_EXISTS)
-        io_type, limits = wire.text(given, "IOTYPE", "2"), self._limits(given)
-        if io_type not in ({"2", "3"} if self._profile.v6 else {"2"} if self._profile.dorado else {"0", "1", "2"}):
-            raise Refusal(codes.BAD_PARAMETER)
-        if wire.text(given, "SCHEDULEPOLICY", "1") == "0":
+        io_types = (2, 3) if self._profile.v6 else (2,) if self._profile.dorado else (0, 1, 2)
+        io_type, limits = str(wire.choice(given, "IOTYPE", io_types, 2)), self._limits(given)
+        once = wire.choice(given, "SCHEDULEPOLICY", range(3), 1) == _ONCE
+        if once and wire.number(given, "SCHEDULESTARTTIME", 0) < time.time():
             raise Refusal(codes.QOS_IN_THE_PAST)
-        luns = self._free_luns(given.get("LUNLIST") or [], None)
+        luns = self._free_luns(wire.texts(given, "LUNLIST") if "LUNLIST" in given else [], None)
         if any(limit in limits for limit in _LOWER) and any(
             self._array.volumes[lun].attributes.get("IOPRIORITY") != "3" for lun in luns
         ):
             raise Refusal(codes.BAD_PARAMETER)
-        schedule = ("CLASSTYPE", "SCHEDULEPOLICY", "SCHEDULESTARTTIME", "STARTTIME", "DURATION", "CYCLESET")
-        attributes = {key: wire.text(given, key) for key in schedule if key in given}
+        attributes = {key: wire.text(given, key) for key in _SCHEDULE if key in given}
         policy = Policy(lowest_free(self._policies), name, io_type, limits, luns, attributes=attributes)
         self._policies[policy.id] = policy
         return self._rendered(policy)
 
     def _limits(self, given: Attributes) -> dict[str, str]:
-        limits = {key: str(wire.number(given, key)) for key in (*_UPPER, *_LOWER) if given.get(key) not in {None, "", "0"}}
+        """Return the limits that are set; 0 is none."""
+        numbers = {key: wire.number(given, key) for key in (*_UPPER, *_LOWER) if given.get(key, "") != ""}
+        limits = {key: value for key, value in numbers.items() if value != 0}
         upper, lower = limits.keys() & set(_UPPER), limits.keys() & set(_LOWER)
-        if not limits or any(int(value) < 1 for value in limits.values()):
+        if not limits or min(limits.values()) < 0 or (upper and lower and not self._profile.v6):
             raise Refusal(codes.BAD_PARAMETER)
-        if upper and lower and not self._profile.v6:
-            raise Refusal(codes.BAD_PARAMETER)
-        if self._profile.v6 and int(limits.get("MAXIOPS", _LEAST_IOPS_OF_V6)) < _LEAST_IOPS_OF_V6:
-            raise Refusal(codes.BAD_PARAMETER)
-        return limits
+        if self._profile.v6:
+            iops = [limits[key] for key in ("MAXIOPS", "MINIOPS") if key in limits]
+            if any(value not in _IOPS_OF_V6 for value in iops) or limits.get("LATENCY", 500) not in _LATENCIES_OF_V6:
+                raise Refusal(codes.BAD_PARAMETER)
+        return {key: str(value) for key, value in limits.items()}
 
-    def _free_luns(self, wanted: Any, policy: Policy | None) -> list[str]:
-        if not isinstance(wanted, list):
-            raise Refusal(codes.BAD_PARAMETER)
-        luns = [str(lun) for lun in wanted if str(lun)]
+    def _free_luns(self, luns: list[str], policy: Policy | None) -> list[str]:
         for lun in luns:
             if lun not in self._array.volumes:
                 raise Refusal(codes.NO_LUN)
@@ -161,13 +177,18 @@ class Policies:
 
     def _change(self, given: Attributes, policy_id: str) -> Attributes:
         policy = self._policy(policy_id)
+        if any(key in given for key in (*_UPPER, *_LOWER, "IOTYPE", *_SCHEDULE)):
+            # No source shows limits changed in place; a client that relied on it would be proven by nothing.
+            raise Refusal(codes.BAD_PARAMETER)
         if "LUNLIST" in given:
-            policy.luns = self._free_luns(given["LUNLIST"], policy)
+            policy.luns = self._free_luns(wire.texts(given, "LUNLIST"), policy)
         return self._rendered(policy)
 
     def _associate(self, given: Attributes, *, add: bool) -> Attributes:
         policy = self._policy(wire.text(given, "ID"))
-        named = [str(lun) for lun in given.get("ASSOCIATEOBJIDLIST") or []]
+        if wire.text(given, "ASSOCIATEOBJTYPE", "11") != "11":
+            raise Refusal(codes.BAD_PARAMETER)
+        named = wire.texts(given, "ASSOCIATEOBJIDLIST")
         kept = [lun for lun in policy.luns if lun not in named]
         policy.luns = self._free_luns(kept + named if add else kept, policy)
         return {}

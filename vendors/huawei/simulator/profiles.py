@@ -17,7 +17,8 @@ class Profile:
         title: productModeString, where the generation has one.
         thick: whether fully allocated LUNs exist.
         dorado: all-flash: fast clones, pools without tiers, QoS on reads and writes together only.
-        v6: clone pairs, direct mapping, long LUN names, pages of at most 100, a recycle bin.
+        v6: clone pairs, direct mapping, long LUN names, pages of at most 100.
+        cjk: whether names may hold Chinese characters.
     """
 
     version: str
@@ -26,6 +27,7 @@ class Profile:
     thick: bool = True
     dorado: bool = False
     v6: bool = False
+    cjk: bool = False
 
     @property
     def name_length(self) -> int:
@@ -34,9 +36,9 @@ class Profile:
 
 
 _V3: Final = Profile("V300R006C50", "68")
-_V5: Final = Profile("V500R007C60", "112")
+_V5: Final = Profile("V500R007C60", "112", cjk=True)
 _DORADO_V3: Final = Profile("V300R002C10", "811", thick=False, dorado=True)
-_V6: Final = Profile("V600R005C03", "816", "OceanStor Dorado 18500 V6", thick=False, dorado=True, v6=True)
+_V6: Final = Profile("V600R005C03", "816", "OceanStor Dorado 18500 V6", thick=False, dorado=True, v6=True, cjk=True)
 
 PROFILES: Final[Mapping[str, Profile]] = {
     "OceanStor Dorado 5000 V3": _DORADO_V3,

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from vendors.huawei.simulator.system import System
 
 FEATURE = "HyperSnap"
+_LUN = "11"
 _ACTIVE, _REVERTING, _INACTIVE = "43", "44", "45"
 
 
@@ -116,29 +117,32 @@ class Snapshots:
         return wire.select(items, given, capped=self._profile.v6)
 
     def _count(self, given: Attributes, _: str) -> Attributes:
-        found = self._mappings.associated("27", given) if "ASSOCIATEOBJTYPE" in given else list(self._array.snapshots)
-        return {"COUNT": str(len(found))}
+        if "ASSOCIATEOBJTYPE" in given:
+            return {"COUNT": str(len(self._mappings.associated("27", given)))}
+        items = (self.rendered(item) for item in self._array.snapshots.values())
+        return {"COUNT": str(len(wire.select(items, given, capped=False)))}
 
     def _new_name(self, given: Attributes, but: Snapshot | None = None) -> str:
-        name = wire.checked_name(given, self._profile.name_length)
+        name = wire.checked_name(given, self._profile.name_length, cjk=self._profile.cjk)
         if any(item.name == name and item is not but for item in self._array.snapshots.values()):
             raise Refusal(codes.NAME_EXISTS)
         return name
 
     def _create(self, given: Attributes, _: str) -> Attributes:
-        self._system.need(FEATURE)
+        self._system.need(FEATURE, codes.NO_SNAPSHOT_LICENCE)
         name = self._new_name(given)
-        volume = self._storage.volume(wire.text(given, "PARENTID"))
-        return self.rendered(self._array.create_snapshot(name, volume, wire.text(given, "DESCRIPTION", "")))
+        if wire.text(given, "PARENTTYPE", _LUN) != _LUN:
+            raise Refusal(codes.BAD_PARAMETER)
+        volume = self._storage.usable(wire.text(given, "PARENTID"))
+        return self.rendered(self._array.create_snapshot(name, volume, wire.description(given)))
 
     def _activate(self, given: Attributes, _: str) -> Attributes:
-        self._system.need(FEATURE)
-        wanted = given.get("SNAPSHOTLIST")
-        if not isinstance(wanted, list) or not wanted:
+        self._system.need(FEATURE, codes.NO_SNAPSHOT_LICENCE)
+        chosen = [self.snapshot(snapshot_id) for snapshot_id in wire.texts(given, "SNAPSHOTLIST")]
+        if not chosen or len({item.volume_id for item in chosen}) != len(chosen) or any(item.active for item in chosen):
             raise Refusal(codes.BAD_PARAMETER)
-        chosen = [self.snapshot(str(snapshot_id)) for snapshot_id in wanted]
-        if len({item.volume_id for item in chosen}) != len(chosen) or any(item.active for item in chosen):
-            raise Refusal(codes.BAD_PARAMETER)
+        if any(self._storage.is_reverting(self._array.volumes[item.volume_id]) for item in chosen):
+            raise Refusal(codes.REVERTING)
         if any(self._array.free(self._array.volumes[item.volume_id].pool_id) == 0 for item in chosen):
             raise OutOfSpace
         self._array.activate(chosen)
@@ -159,8 +163,11 @@ class Snapshots:
 
     def _reactivate(self, given: Attributes, _: str) -> Attributes:
         snapshot = self._active(given)
+        self._system.need(FEATURE, codes.NO_SNAPSHOT_LICENCE)
         if self.in_use(snapshot):
             raise Refusal(codes.SNAPSHOT_IN_USE)
+        if self._storage.is_reverting(self._array.volumes[snapshot.volume_id]):
+            raise Refusal(codes.REVERTING)
         self._array.deactivate(snapshot)
         self._array.activate([snapshot])
         return {}
@@ -168,12 +175,13 @@ class Snapshots:
     def _rollback(self, given: Attributes, _: str) -> Attributes:
         snapshot = self._active(given)
         volume = self._array.volumes[snapshot.volume_id]
-        if wire.number(given, "ROLLBACKSPEED", 2) not in range(1, 5):
-            raise Refusal(codes.BAD_PARAMETER)
+        wire.choice(given, "ROLLBACKSPEED", range(1, 5), 2)
         if volume.size != snapshot.size:
             raise Refusal(codes.SIZES_DIFFER)
-        if any(self._array.is_reverting(item) for item in self._array.snapshots.values() if item.volume_id == volume.id):
+        if self._storage.is_reverting(volume):
             raise Refusal(codes.REVERTING)
+        if any(volume.id in {job.source_id, job.target_id} for job in self._array.jobs.values()):
+            raise Refusal(codes.LUN_IN_USE)
         self._array.begin_revert(snapshot, self._revert_seconds)
         return {}
 
@@ -186,10 +194,8 @@ class Snapshots:
 
     def _copy(self, given: Attributes, _: str) -> Attributes:
         original = self._active(given)
-        name = self._new_name(given)
-        copy = self._array.create_snapshot(name, self._array.volumes[original.volume_id], wire.text(given, "DESCRIPTION", ""))
-        copy.size = original.size
-        return self.rendered(copy)
+        self._system.need(FEATURE, codes.NO_SNAPSHOT_LICENCE)
+        return self.rendered(self._array.copy_snapshot(self._new_name(given), original, wire.description(given)))
 
     def _expand(self, given: Attributes, _: str) -> Attributes:
         snapshot = self._active(given)
@@ -202,10 +208,11 @@ class Snapshots:
 
     def _change(self, given: Attributes, snapshot_id: str) -> Attributes:
         snapshot = self.snapshot(snapshot_id)
+        description = wire.description(given, snapshot.description)
         if "NAME" in given:
-            snapshot.name = self._new_name(given, snapshot)
-        if "DESCRIPTION" in given:
-            snapshot.description = wire.text(given, "DESCRIPTION")
+            # V6 counts the snapshot's own name as taken too (sheet, trap 15).
+            snapshot.name = self._new_name(given, None if self._profile.v6 else snapshot)
+        snapshot.description = description
         return self.rendered(snapshot)
 
     def _delete(self, _: Attributes, snapshot_id: str) -> None:

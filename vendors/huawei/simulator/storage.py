@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from conformance.simulation.engine import EXTENT, Array, Pool, Volume
+from conformance.simulation.engine import EXTENT, Array, Job, Pool, Volume
 from vendors.huawei.simulator import codes, wire
 from vendors.huawei.simulator.profiles import Profile
 from vendors.huawei.simulator.wire import SECTOR, Attributes, Refusal
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from vendors.huawei.simulator.mapping import Mappings
     from vendors.huawei.simulator.policies import Policies
 
-_DESCRIPTION = 255
 _DEFAULTS = {
     "OWNINGCONTROLLER": "0A",
     "WORKINGCONTROLLER": "0A",
@@ -30,9 +29,16 @@ _DEFAULTS = {
     "ISCLONE": "false",
     "SUBTYPE": "0",
 }
-_CHANGEABLE = frozenset(
-    {"IOPRIORITY", "DATATRANSFERPOLICY", "READCACHEPOLICY", "WRITECACHEPOLICY", "WRITEPOLICY", "PREFETCHPOLICY", "PREFETCHVALUE"}
-)
+_CHANGEABLE = {
+    "IOPRIORITY": range(1, 4),
+    "DATATRANSFERPOLICY": range(4),
+    "WRITEPOLICY": range(1, 4),
+    "PREFETCHPOLICY": range(4),
+    "PREFETCHVALUE": range(2**16),
+    "READCACHEPOLICY": range(2**16),
+    "WRITECACHEPOLICY": range(2**16),
+}
+"""Attributes that create and change take, and their values; the last three have no list in the sheet."""
 
 
 class Storage:
@@ -61,7 +67,6 @@ class Storage:
             ("PUT", "lun/{id}"): self._change,
             ("PUT", "lun/expand"): self._expand,
             ("DELETE", "lun/{id}"): self._delete,
-            ("PUT", "lunclone_split_switch"): self._split,
         }
 
     def volume(self, lun_id: str) -> Volume:
@@ -70,6 +75,17 @@ class Storage:
             return self._array.volumes[lun_id]
         except KeyError:
             raise Refusal(codes.NO_LUN) from None
+
+    def usable(self, lun_id: str) -> Volume:
+        """Return a LUN, or refuse one that is unknown or still being initialised."""
+        volume = self.volume(lun_id)
+        if self._array.clock() < volume.online_at:
+            raise Refusal(codes.LUN_INITIALISING)
+        return volume
+
+    def is_reverting(self, volume: Volume) -> bool:
+        """Tell whether a LUN is being put back to one of its snapshots."""
+        return any(self._array.is_reverting(item) for item in self._array.snapshots.values() if item.volume_id == volume.id)
 
     def free_name(self, name: str, but: Volume | None = None) -> None:
         """Refuse a name that another LUN has."""
@@ -168,14 +184,15 @@ class Storage:
             for lun in self._array.volumes.values()
         ]
 
-    def refuse_if_used(self, volume: Volume) -> None:
-        """Refuse to delete a LUN that something hangs on."""
+    def refuse_if_used(self, volume: Volume, *, but: Job | None = None) -> None:
+        """Refuse to delete a LUN that something hangs on, other than one copy."""
         if any(snapshot.volume_id == volume.id for snapshot in self._array.snapshots.values()):
             raise Refusal(codes.LUN_HAS_SNAPSHOTS)
         if self._policies.of_lun(volume.id):
             raise Refusal(codes.LUN_IN_POLICY)
-        busy = any(volume.id in {job.source_id, job.target_id} for job in self._array.jobs.values())
-        if busy or self._mappings.in_a_group(volume.id) or self._array.seen_by(volume.id):
+        busy = any(volume.id in {job.source_id, job.target_id} and job is not but for job in self._array.jobs.values())
+        linked = any(other.attributes.get("CLONESOURCEID") == volume.id for other in self._array.volumes.values())
+        if busy or linked or self._mappings.in_a_group(volume.id) or self._array.seen_by(volume.id):
             raise Refusal(codes.LUN_IN_USE)
 
     def _relations(self, volume: Volume, kinds: set[str]) -> Attributes:
@@ -204,11 +221,13 @@ class Storage:
         return self.pool(self._array.pools[pool_id])
 
     def _count(self, given: Attributes, _: str) -> Attributes:
-        found = self._mappings.associated("11", given) if "ASSOCIATEOBJTYPE" in given else list(self._array.volumes)
-        return {"COUNT": str(len(found))}
+        if "ASSOCIATEOBJTYPE" in given:
+            return {"COUNT": str(len(self._mappings.associated("11", given)))}
+        luns = (self.lun(lun) for lun in self._array.volumes.values())
+        return {"COUNT": str(len(wire.select(luns, given, capped=False)))}
 
     def _create(self, given: Attributes, _: str) -> Attributes:
-        name = wire.checked_name(given, self._profile.name_length)
+        name = wire.checked_name(given, self._profile.name_length, cjk=self._profile.cjk)
         self.free_name(name)
         if "CLONESOURCEID" in given:
             return self._fast_clone(name, given)
@@ -219,15 +238,16 @@ class Storage:
         allocation = wire.text(given, "ALLOCTYPE", "0" if self._profile.thick else "1")
         if size <= 0 or allocation not in {"0", "1"} or (allocation == "0" and not self._profile.thick):
             raise Refusal(codes.BAD_PARAMETER)
+        attributes = _attributes(given)
         volume = self._array.create_volume(
             name,
             pool_id,
             size,
             thin=allocation == "1",
-            description=_description(given),
+            description=wire.description(given),
             online_in=self._initialising,
         )
-        volume.attributes |= {key: wire.text(given, key) for key in _CHANGEABLE if given.get(key) is not None}
+        volume.attributes |= attributes
         return self.lun(volume)
 
     def _fast_clone(self, name: str, given: Attributes) -> Attributes:
@@ -236,41 +256,35 @@ class Storage:
             raise Refusal(codes.NOT_SUPPORTED)
         source_id = wire.text(given, "CLONESOURCEID")
         snapshot = self._array.snapshots.get(source_id)
-        source = self.volume(snapshot.volume_id if snapshot else source_id)
+        source = self.usable(snapshot.volume_id if snapshot else source_id)
         if snapshot is not None and not snapshot.active:
             raise Refusal(codes.SNAPSHOT_NOT_ACTIVE)
         size = snapshot.size if snapshot else source.size
-        clone = self._array.create_volume(name, source.pool_id, size, thin=True, description=_description(given))
+        clone = self._array.create_volume(name, source.pool_id, size, thin=True, description=wire.description(given))
         clone.attributes |= {"ISCLONE": "true", "CLONESOURCEID": source_id}
         self._array.data_plane.copy(self._array.wwn_of(source_id), clone.wwn)
         return self.lun(clone)
 
-    def _split(self, given: Attributes, _: str) -> Attributes:
-        clone = self.volume(wire.text(given, "ID"))
-        if clone.attributes.get("ISCLONE") != "true":
-            raise Refusal(codes.BAD_PARAMETER)
-        if wire.text(given, "SPLITACTION") == "1":
-            clone.attributes |= {"ISCLONE": "false"}
-            clone.attributes.pop("CLONESOURCEID", None)
-        return {}
-
     def _change(self, given: Attributes, lun_id: str) -> Attributes:
         volume = self.volume(lun_id)
+        attributes, description = _attributes(given), wire.description(given, volume.description)
         if "NAME" in given:
-            name = wire.checked_name(given, self._profile.name_length)
-            self.free_name(name, volume)
+            name = wire.checked_name(given, self._profile.name_length, cjk=self._profile.cjk)
+            # V6 counts the LUN's own name as taken too (sheet, trap 15).
+            self.free_name(name, None if self._profile.v6 else volume)
             volume.name = name
-        if "DESCRIPTION" in given:
-            volume.description = _description(given)
-        volume.attributes |= {key: wire.text(given, key) for key in _CHANGEABLE if given.get(key) is not None}
+        volume.description = description
+        volume.attributes |= attributes
         return self.lun(volume)
 
     def _expand(self, given: Attributes, _: str) -> Attributes:
-        volume = self.volume(wire.text(given, "ID"))
+        volume = self.usable(wire.text(given, "ID"))
         size = wire.number(given, "CAPACITY") * SECTOR
+        if size <= volume.size:
+            raise Refusal(codes.BAD_PARAMETER)
         jobs = [job for job in self._array.jobs.values() if volume.id in {job.source_id, job.target_id}]
-        if size <= volume.size or any(job.kind in {"migration", "clonepair"} for job in jobs):
-            raise Refusal(codes.BAD_PARAMETER if size <= volume.size else codes.LUN_IN_USE)
+        if any(job.kind != "luncopy" for job in jobs) or self.is_reverting(volume):
+            raise Refusal(codes.LUN_IN_USE)
         self._array.extend_volume(volume, size)
         return self.lun(volume)
 
@@ -280,8 +294,5 @@ class Storage:
         self._array.delete_volume(volume)
 
 
-def _description(given: Attributes) -> str:
-    description = wire.text(given, "DESCRIPTION", "")
-    if len(description) > _DESCRIPTION:
-        raise Refusal(codes.BAD_PARAMETER)
-    return description
+def _attributes(given: Attributes) -> dict[str, str]:
+    return {key: str(wire.choice(given, key, allowed)) for key, allowed in _CHANGEABLE.items() if key in given}

@@ -44,7 +44,6 @@ class System:
             ("GET", "controller"): lambda _, __: [self._controller(letter) for letter in "AB"],
             ("GET", "storageengine"): lambda _, __: [{"ID": "0", "NAME": "CTE0", "TYPE": 276, "NODELIST": '["0A","0B"]'}],
             ("GET", "system_utc_time"): lambda _, __: {"CMO_SYS_UTC_TIME": str(int(time.time()))},
-            ("GET", "smartcachepool/count"): lambda _, __: {"COUNT": "0"},
             ("GET", "splitmirror/count"): lambda _, __: {"COUNT": "0"},
             ("GET", "hypermetropair/count"): lambda _, __: {"COUNT": "0"},
             ("GET", "hypermetro_consistentgroup/count"): lambda _, __: {"COUNT": "0"},

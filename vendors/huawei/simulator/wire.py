@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from conformance.simulation.family import Request, Response
@@ -13,9 +13,12 @@ from vendors.huawei.simulator import codes
 SECTOR: Final = 512
 PAGE_OF_V6: Final = 100
 
-_RANGE = re.compile(r"\[(\d+)-(\d+)\]")
-_NAME = re.compile(r"[A-Za-z0-9_.-]+")
+_RANGE = re.compile(r"\[(\d{1,18})-(\d{1,18})\]", re.ASCII)
+_NUMBER = re.compile(r"-?\d{1,18}", re.ASCII)
+_LATIN = re.compile(r"[A-Za-z0-9_.-]+")
 _CJK = re.compile(r"[A-Za-z0-9_.\-一-鿿]+")
+_CONDITION = re.compile(r"(?P<attribute>\w+)::(?P<value>(?:\\.|[^\\:])*)")
+_LONGEST_DESCRIPTION = 255
 
 Attributes = dict[str, Any]
 
@@ -43,40 +46,66 @@ def refused(code: int) -> Response:
 
 
 def arguments(request: Request) -> Attributes:
-    """Return query and JSON body together; GET and DELETE may carry a body too."""
+    """Return query and JSON body together; GET and DELETE may carry a body too. What is null counts as not given."""
     try:
         body = request.json()
-    except ValueError:
+    except (ValueError, RecursionError):
         raise Refusal(codes.BAD_PARAMETER) from None
     if not isinstance(body, dict):
         raise Refusal(codes.BAD_PARAMETER)
-    return {**request.query, **body}
+    return {key: value for key, value in {**request.query, **body}.items() if value is not None}
 
 
 def text(given: Mapping[str, Any], key: str, default: str | None = None) -> str:
     """Return an argument as text; numbers and truth values count as their spelling."""
     value = given.get(key, default)
-    if value is None:
+    if isinstance(value, bool):
+        return flag(value)
+    if not isinstance(value, str | int):
         raise Refusal(codes.BAD_PARAMETER)
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    return str(value)
 
 
 def number(given: Mapping[str, Any], key: str, default: int | None = None) -> int:
     """Return an argument as a whole number."""
-    try:
-        return int(text(given, key, None if default is None else str(default)))
-    except ValueError:
-        raise Refusal(codes.BAD_PARAMETER) from None
+    found = text(given, key, None if default is None else str(default))
+    if _NUMBER.fullmatch(found) is None:
+        raise Refusal(codes.BAD_PARAMETER)
+    return int(found)
 
 
-def checked_name(given: Mapping[str, Any], longest: int, *, cjk: bool = True) -> str:
-    """Return NAME, or refuse its length or characters."""
+def choice(given: Mapping[str, Any], key: str, allowed: Collection[int], default: int | None = None) -> int:
+    """Return an argument that is one of some numbers."""
+    found = number(given, key, default)
+    if found not in allowed:
+        raise Refusal(codes.BAD_PARAMETER)
+    return found
+
+
+def texts(given: Mapping[str, Any], key: str) -> list[str]:
+    """Return an argument that is a list; an empty entry is none."""
+    found = given.get(key)
+    if not isinstance(found, list) or not all(isinstance(entry, str | int) for entry in found):
+        raise Refusal(codes.BAD_PARAMETER)
+    return list(dict.fromkeys(str(entry) for entry in found if entry != ""))
+
+
+def checked_name(given: Mapping[str, Any], longest: int, *, cjk: bool) -> str:
+    """Return NAME, or refuse its length or characters; only some generations take Chinese ones."""
     name = text(given, "NAME")
     if not 1 <= len(name) <= longest:
         raise Refusal(codes.NAME_LENGTH)
-    if not (_CJK if cjk else _NAME).fullmatch(name):
+    if not (_CJK if cjk else _LATIN).fullmatch(name):
         raise Refusal(codes.NAME_CHARACTER)
     return name
+
+
+def description(given: Mapping[str, Any], default: str = "") -> str:
+    """Return DESCRIPTION, or refuse its length."""
+    found = text(given, "DESCRIPTION", default)
+    if len(found) > _LONGEST_DESCRIPTION:
+        raise Refusal(codes.BAD_PARAMETER)
+    return found
 
 
 def flag(value: bool) -> str:
@@ -110,12 +139,11 @@ def _matches(item: Attributes, query: Mapping[str, Any]) -> bool:
 
 
 def _conditions(expression: str) -> Sequence[tuple[str, str]]:
-    if not expression:
-        return ()
+    """Return attribute and value of each condition; a colon in a value must be escaped."""
     found = []
-    for part in re.split(r"\s+and\s+", expression):
-        attribute, mark, value = part.partition("::")
-        if not mark:
+    for part in re.split(r"\s+and\s+", expression) if expression else ():
+        condition = _CONDITION.fullmatch(part)
+        if condition is None:
             raise Refusal(codes.BAD_PARAMETER)
-        found.append((attribute, re.sub(r"\\(.)", r"\1", value)))
+        found.append((condition["attribute"], re.sub(r"\\(.)", r"\1", condition["value"])))
     return found
