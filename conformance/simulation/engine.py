@@ -260,13 +260,17 @@ class Array:
         return job.progress(self.clock()) >= 1.0
 
     def settle(self) -> None:
-        """Let migrations that have run to their end exchange pools and bytes."""
+        """Let migrations that have run to their end exchange pools and bytes.
+
+        By then the target holds what the source holds, writes in between included; so the source keeps its bytes, elsewhere.
+        """
         for job in self.jobs.values():
             if job.kind == "migration" and not job.applied and self.is_done(job):
                 job.applied = True
                 first, second = self.volumes[job.source_id], self.volumes[job.target_id]
                 first.pool_id, second.pool_id = second.pool_id, first.pool_id
                 first.thin, second.thin = second.thin, first.thin
+                self.data_plane.copy(first.wwn, second.wwn)
                 self.data_plane.exchange(first.wwn, second.wwn)
 
     def clear(self) -> None:
