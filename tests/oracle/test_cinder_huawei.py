@@ -34,9 +34,9 @@ TRIPS = {
 
 
 @cache
-def run(model: str, protocol: str) -> dict:
+def run(model: str, protocol: str, copy_seconds: float = 0.15) -> dict:
     python = Path(os.environ["BLOCKDRIVERS_CINDER_VENV"]) / "bin" / "python"
-    with SimulatedArray(build(model)) as array:
+    with SimulatedArray(build(model, copy_seconds=copy_seconds)) as array:
         command = [str(python), str(SCRIPT), json.dumps(array.ready), protocol]
         ended = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert ended.returncode == 0, ended.stderr[-4000:]
@@ -77,3 +77,13 @@ def test_round_trips_are_those_of_the_real_thing(model, protocol):
     if protocol == "fc":
         expected |= {"first attach": 24, "attach, known host": 17, "last detach": 24}
     assert {title: trips[title] for title in expected} == expected
+
+
+@pytest.mark.parametrize(("model", "when_bigger"), [(V5, 10), (V6, 12)])
+def test_round_trips_of_copies_that_outlast_the_first_poll(model, when_bigger):
+    """The sheet counts two polls of each copy; the driver polls once a second."""
+    trips = run(model, "iscsi", copy_seconds=1.5)["trips"]
+    assert trips["volume from snapshot"] == 10
+    assert trips["larger volume from snapshot"] == when_bigger
+    assert trips["clone"] == 18
+    assert trips["group snapshot"] + trips["group from snapshot"] + trips["delete group snapshot"] == 33

@@ -29,7 +29,7 @@ _SERIALS = itertools.count(secrets.randbits(40))
 
 _CLASSIC = "/devicemanager/rest/"
 _API_V2 = "/api/v2/"
-_RESOURCES_OF_API_V2 = frozenset({"mapping", "protectgroup"})
+_RESOURCES_OF_API_V2 = frozenset({"mapping"})
 
 Handler = Callable[[Attributes, str], Any]
 """Takes the arguments and the id in the path (empty where the route has none)."""
