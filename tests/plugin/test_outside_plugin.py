@@ -30,7 +30,7 @@ def installed(tmp_path_factory) -> dict[str, str]:
 @pytest.fixture
 def config(tmp_path: Path) -> Path:
     file = tmp_path / "backends.yaml"
-    options = {"path": str(tmp_path / "array.json")}
+    options = {"path": str(tmp_path / "array.sqlite")}
     file.write_text(yaml.safe_dump({"backends": {"outside": {"adapter": "example-file", "options": options}}}))
     return file
 
@@ -65,6 +65,46 @@ def test_without_it_the_adapter_is_unknown(config):
     assert ended.returncode == 3
     assert "example-file" in ended.stderr
     assert "huawei-oceanstor" in ended.stderr
+
+
+PROGRAM = """\
+import sys
+import blockdrivers
+from blockdrivers import GiB, Host, Protocol
+host = Host("h", iqn="iqn.1994-05.org.example:h")
+with blockdrivers.open_backend(sys.argv[1]) as backend:
+    sys.stdin.readline()
+    shared = backend.create_volume("shared", GiB, "pool_a")
+    for number in range(5):
+        backend.create_volume(f"{sys.argv[2]}-{number}", GiB, "pool_a")
+    backend.create_snapshot("s", "shared")
+    print(shared.wwn, shared.id, backend.export("shared", host, Protocol.ISCSI).lun)
+"""
+
+
+def test_processes_that_share_one_array_make_everything_once(installed, config):
+    command = [sys.executable, "-c", PROGRAM, str(config)]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    running = [subprocess.Popen([*command, f"p{number}"], env=installed, **pipes) for number in range(4)]
+    try:
+        for process in running:
+            process.stdin.write("go\n")
+            process.stdin.flush()
+        ended = [process.communicate(timeout=120) for process in running]
+    finally:
+        for process in running:
+            process.kill()
+            process.wait()
+    assert [process.returncode for process in running] == [0] * 4, ended
+    assert len({said for said, _ in ended}) == 1
+    volumes = json.loads(blockdrivers(installed, "--config", config, "--json", "volume", "list"))
+    assert len(volumes) == 21
+    assert len({volume["wwn"] for volume in volumes}) == len({volume["id"] for volume in volumes}) == 21
+
+
+def test_a_file_that_is_no_array_is_told_apart(installed, config, tmp_path):
+    (tmp_path / "array.sqlite").write_text("something else, longer than a header of a database file\n" * 9)
+    blockdrivers(installed, "--config", config, "volume", "list", expected=12)
 
 
 @pytest.mark.slow

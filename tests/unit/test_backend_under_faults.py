@@ -54,7 +54,7 @@ def _no_pauses(monkeypatch):
 
 @pytest.fixture
 def backend(tmp_path):
-    with Backend(FileDriver(Options(path=tmp_path / "array.json"), "file"), "file", timeouts=Timeouts(20, 20)) as opened:
+    with Backend(FileDriver(Options(path=tmp_path / "array.sqlite"), "file"), "file", timeouts=Timeouts(20, 20)) as opened:
         yield opened
 
 
@@ -63,7 +63,7 @@ class Machine(RuleBasedStateMachine):
         super().__init__()
         reconcile._FIRST_PAUSE = 0.0
         self.folder = tempfile.TemporaryDirectory()
-        options = Options(path=Path(self.folder.name) / "array.json")
+        options = Options(path=Path(self.folder.name) / "array.sqlite")
         self.driver = Faulty(FileDriver(options, "file"))
         self.backend = Backend(self.driver, "file", timeouts=Timeouts(20, 20))
         self.sizes: dict[str, int] = {}
@@ -199,7 +199,7 @@ def test_bad_arguments_are_refused_before_the_driver_is_asked(tmp_path):
 
 def test_every_operation_is_observed_and_logged_once(tmp_path, caplog):
     seen: list[OperationRecord] = []
-    backend = Backend(FileDriver(Options(path=tmp_path / "array.json"), "file"), "hall", observer=seen.append)
+    backend = Backend(FileDriver(Options(path=tmp_path / "array.sqlite"), "file"), "hall", observer=seen.append)
     with caplog.at_level("INFO"):
         backend.create_volume("a", GiB, "pool_a")
         with pytest.raises(NotFound) as error:

@@ -10,7 +10,7 @@ def blockdrivers_adapters():
         Adapter(
             name="example-file",
             vendor="Example",
-            title="An array that is a JSON file",
+            title="An array that is an SQLite file",
             models=("Example File Array",),
             protocols=frozenset({Protocol.ISCSI, Protocol.FC}),
             config="example_array.driver:Options",

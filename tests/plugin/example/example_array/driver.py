@@ -1,18 +1,33 @@
-"""The contract in terms of a JSON file: every method is one locked read-change-write, so nothing is ever half done."""
+"""The contract in terms of an SQLite file: every method is one transaction, so nothing is ever half done.
+
+Several processes may drive one array: the transaction is the lock, and what a killed process began is not there.
+"""
 
 from __future__ import annotations
 
-import fcntl
 import json
+import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
+from blockdrivers import deadline
 from blockdrivers.driver import Capabilities, ChapRules, Driver, QosSupport
-from blockdrivers.errors import AlreadyExists, InUse, InvalidRequest, LimitReached, NotFound, OutOfSpace, StaleReference
+from blockdrivers.errors import (
+    AlreadyExists,
+    Busy,
+    InUse,
+    InvalidRequest,
+    LimitReached,
+    NotFound,
+    OutOfSpace,
+    ProtocolError,
+    StaleReference,
+    Unreachable,
+)
 from blockdrivers.model import (
     Dependant,
     Export,
@@ -33,7 +48,7 @@ from blockdrivers.model import (
 _IQN = "iqn.2001-01.org.example:array"
 _WWPNS = ("50000000000000a1", "50000000000000b1")
 _TOTALS = frozenset({"total_iops", "total_bytes_sec"})
-_NEW = {"next_wwn": 1, "volumes": {}, "snapshots": {}, "hosts": {}, "exports": [], "qos": {}}
+_NEW = '{"next_wwn": 1, "volumes": {}, "snapshots": {}, "hosts": {}, "exports": [], "qos": {}}'
 
 
 class Options(BaseModel):
@@ -49,7 +64,7 @@ def open_driver(options: Options, name: str) -> FileDriver:
 
 
 class FileDriver(Driver):
-    """Volumes are entries of a file; ids are reused, WWNs are not, as on real arrays."""
+    """Volumes are entries of a document; ids are reused, WWNs are not, as on real arrays."""
 
     def __init__(self, options: Options, name: str) -> None:
         self._options = options
@@ -75,14 +90,25 @@ class FileDriver(Driver):
 
     @contextmanager
     def _array(self) -> Iterator[dict]:
-        with self._options.path.open("a+") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            file.seek(0)
-            array = json.loads(file.read() or json.dumps(_NEW))
-            yield array
-            file.seek(0)
-            file.truncate()
-            json.dump(array, file)
+        """Lend the whole array; what the block changes is kept if it ends well."""
+        path, wait = self._options.path, deadline.remaining(60)
+        try:
+            with closing(sqlite3.connect(path, timeout=wait, isolation_level=None)) as file:
+                file.execute("BEGIN IMMEDIATE")
+                file.execute("CREATE TABLE IF NOT EXISTS array (state TEXT)")
+                (state,) = file.execute("SELECT state FROM array").fetchone() or (None,)
+                array = json.loads(state or _NEW)
+                yield array
+                if (changed := json.dumps(array)) != state:
+                    file.execute("DELETE FROM array")
+                    file.execute("INSERT INTO array VALUES (?)", (changed,))
+                file.execute("COMMIT")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode == sqlite3.SQLITE_BUSY:
+                raise Busy(f"{path} is being changed by another process.") from error
+            raise Unreachable(f"{path} cannot be used: {error}.") from error
+        except sqlite3.DatabaseError as error:
+            raise ProtocolError(f"{path} is no array: {error}.") from error
 
     # The array
 
@@ -132,8 +158,11 @@ class FileDriver(Driver):
 
     def extend_volume(self, volume, size):
         with self._array() as array:
-            self._room(array, volume.pool, size - volume.size, volume.thin)
-            array["volumes"][self._id(array, volume.name)]["size"] = size
+            item = array["volumes"][self._id(array, volume.name)]
+            if size < item["size"]:
+                raise InvalidRequest(f"{volume.name} has {item['size']} bytes and cannot shrink to {size}.")
+            self._room(array, item["pool"], size - item["size"], item["thin"])
+            item["size"] = size
 
     def delete_volume(self, volume):
         with self._array() as array:
@@ -154,8 +183,6 @@ class FileDriver(Driver):
         """Clones are made whole."""
 
     def _add(self, array, spec, description):
-        if spec.pool not in self._options.pools:
-            raise InvalidRequest(f"There is no pool {spec.pool!r}; there is {', '.join(self._options.pools)}.")
         if any(item["name"] == spec.name for item in array["volumes"].values()):
             raise AlreadyExists(f"{spec.name} exists.")
         self._room(array, spec.pool, spec.size, spec.thin)
@@ -173,6 +200,8 @@ class FileDriver(Driver):
         return volume_id
 
     def _room(self, array, pool, size, thin):
+        if pool not in self._options.pools:
+            raise InvalidRequest(f"There is no pool {pool!r}; there is {', '.join(self._options.pools)}.")
         if not thin and size > self._pool(array, pool).free_bytes:
             raise OutOfSpace(f"Pool {pool} cannot hold {size} bytes.")
 
@@ -350,9 +379,10 @@ class FileDriver(Driver):
     def migrate_volume(self, volume, spec, temporary):
         with self._array() as array:
             volume_id = self._id(array, volume.name)
-            if spec.pool not in self._options.pools:
-                raise InvalidRequest(f"There is no pool {spec.pool!r}.")
-            array["volumes"][volume_id] |= {"pool": spec.pool, "thin": spec.thin}
+            item = array["volumes"][volume_id]
+            already = 0 if item["thin"] or item["pool"] != spec.pool else item["size"]
+            self._room(array, spec.pool, item["size"] - already, spec.thin)
+            item |= {"pool": spec.pool, "thin": spec.thin}
             return self._volume(array, volume_id)
 
 
