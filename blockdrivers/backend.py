@@ -11,16 +11,14 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from types import TracebackType
 from typing import Self, TypeVar
 
 from blockdrivers import checks, compare, deadline, naming, reconcile
 from blockdrivers.deadline import Deadline
 from blockdrivers.driver import Capabilities, Driver, SnapshotSpec, Source, VolumeSpec
-from blockdrivers.errors import (
-    BlockDriversError,
-    NotFound,
-)
+from blockdrivers.errors import BlockDriversError, NotFound
 from blockdrivers.locks import InProcessLocks, LockProvider
 from blockdrivers.model import (
     Dependant,
@@ -408,10 +406,8 @@ class Backend:
             host_name = self._host_name(host if isinstance(host, str) else host.name)
 
             def take_away() -> None:
-                try:
+                with _absent_is_done():
                     self._driver.unexport(self._source(volume_id, snapshot=snapshot), host_name, protocol)
-                except NotFound as gone:
-                    _log.debug("nothing to unexport: %s", gone)
 
             checks.protocol(protocol, self._driver_capabilities())
             self._persist(take_away)
@@ -428,10 +424,8 @@ class Backend:
         with self._operation("remove_host", name, timeout):
 
             def remove() -> None:
-                try:
+                with _absent_is_done():
                     self._driver.remove_host(self._host_name(name))
-                except NotFound as gone:
-                    _log.debug("nothing to remove: %s", gone)
 
             self._persist(remove)
 
@@ -540,10 +534,9 @@ class Backend:
         other process works on this array. Only objects that this library named are ever touched.
         """
         with self._operation("sweep", self.name, timeout):
-            found = list(self._driver.leftovers())
-            if remove:
-                for leftover in found:
-                    self._persist(lambda item=leftover: self._driver.remove_leftover(item))  # type: ignore[misc]
+            found = self._persist(lambda: list(self._driver.leftovers()))
+            for leftover in found if remove else ():
+                self._persist(partial(self._remove_leftover, leftover))
             return found
 
     # How every operation runs
@@ -615,26 +608,31 @@ class Backend:
         return self._known(volume, volume_id)
 
     def _delete_volume(self, volume_id: str, *, force: bool) -> None:
-        try:
+        with _absent_is_done():
             volume = self._read_volume(volume_id)
             checks.deletable(volume, force=force)
             if Dependant.EXPORT in volume.dependants:
-                for export in self._driver.list_exports(volume.ref):
-                    self._driver.unexport(volume.ref, export.host, export.protocol)
+                self._unexport_everywhere(volume)
                 volume = self._read_volume(volume_id)
             if volume.state is VolumeState.COPYING:
                 self._driver.abandon_clone(volume, self._temporary_name(volume_id))
             self._driver.delete_volume(volume)
-        except NotFound as gone:
-            _log.debug("nothing to delete: %s", gone)
+
+    def _unexport_everywhere(self, volume: Volume) -> None:
+        for export in self._driver.list_exports(volume.ref):
+            # Somebody else may take it away first; that is no sign of the volume itself being gone.
+            with _absent_is_done():
+                self._driver.unexport(volume.ref, export.host, export.protocol)
 
     def _delete_snapshot(self, snapshot_id: str) -> None:
-        try:
+        with _absent_is_done():
             snapshot = self._read_snapshot(snapshot_id)
             checks.deletable_snapshot(snapshot)
             self._driver.delete_snapshot(snapshot)
-        except NotFound as gone:
-            _log.debug("nothing to delete: %s", gone)
+
+    def _remove_leftover(self, leftover: Leftover) -> None:
+        with _absent_is_done():
+            self._driver.remove_leftover(leftover)
 
     def _apply_qos(self, volume_id: str, volume: Volume, qos: Qos) -> None:
         fresh: Volume | None = volume
@@ -725,3 +723,12 @@ class Backend:
 
     def _lock_name(self, name: str) -> str:
         return f"blockdrivers/{self.name}/{name}"
+
+
+@contextmanager
+def _absent_is_done() -> Iterator[None]:
+    """Take what is absent for what has been removed."""
+    try:
+        yield
+    except NotFound as gone:
+        _log.debug("nothing to remove: %s", gone)
