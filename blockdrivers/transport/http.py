@@ -270,8 +270,9 @@ class HttpTransport:
     # Sessions
 
     def _logged_in(self, controller: _Controller, session: requests.Session) -> Login:
-        with controller.guard:
+        with self._alone_at(controller):
             if controller.login is None:
+                self._refuse_when_closed()
                 self._raise_remembered_refusal()
                 try:
                     controller.login = self._authenticator.login(self._sender(controller, session))
@@ -297,21 +298,29 @@ class HttpTransport:
             )
         self._refusal = None
 
-    @staticmethod
-    def _drop(controller: _Controller, login: Login) -> None:
-        with controller.guard:
+    def _drop(self, controller: _Controller, login: Login) -> None:
+        with self._alone_at(controller):
             if controller.login is login:
                 controller.login = None
 
     def _logout(self, controller: _Controller, session: requests.Session) -> None:
-        with controller.guard:
-            login, controller.login = controller.login, None
-        if login is None:
-            return
         try:
-            self._authenticator.logout(self._sender(controller, session), login)
+            with self._alone_at(controller):
+                login, controller.login = controller.login, None
+            if login is not None:
+                self._authenticator.logout(self._sender(controller, session), login)
         except (_NotSent, _Lost, BlockDriversError) as error:
             _log.debug("could not log out of %s: %s", controller.address, error)
+
+    @contextmanager
+    def _alone_at(self, controller: _Controller) -> Iterator[None]:
+        """Hold a controller's login; another thread may be logging in just now, and its patience is not ours."""
+        if not controller.guard.acquire(timeout=remaining(threading.TIMEOUT_MAX)):
+            raise Busy(f"Another thread's login to {controller.address} has not ended.", array=self._name)
+        try:
+            yield
+        finally:
+            controller.guard.release()
 
     def _sender(self, controller: _Controller, session: requests.Session) -> Send:
         def send(method: str, path: str, *, json: object | None = None, headers: Mapping[str, str] | None = None) -> Response:
@@ -375,13 +384,13 @@ class HttpTransport:
 
     @contextmanager
     def _connection(self) -> Iterator[requests.Session]:
-        if self._closed:
-            raise TransportError("The backend is closed.", array=self._name)
+        self._refuse_when_closed()
         try:
             session = self._connections.get(timeout=remaining(threading.TIMEOUT_MAX))
         except queue.Empty:
             raise Busy("Every connection to the array is in use.", array=self._name) from None
         try:
+            self._refuse_when_closed()
             session = session or self._new_session()
             yield session
         finally:
@@ -389,6 +398,10 @@ class HttpTransport:
                 session.close()
                 session = None
             self._connections.put(session)
+
+    def _refuse_when_closed(self) -> None:
+        if self._closed:
+            raise TransportError("The backend is closed.", array=self._name)
 
     def _new_session(self) -> requests.Session:
         session = requests.Session()
@@ -458,8 +471,9 @@ def _url(address: str, prefix: str, call: _Call) -> str:
 
 def _read(answer: requests.Response) -> bytes:
     body = bytearray()
-    for chunk in answer.iter_content(_CHUNK):
-        body += chunk
+    # One piece at a time as the network delivers it: an array that answers in drops must not outlive the deadline.
+    while piece := answer.raw.read1(_CHUNK, decode_content=True):
+        body += piece
         if len(body) > MAX_BODY:
             raise _Lost(f"the answer is longer than {MAX_BODY} bytes")
         remaining(threading.TIMEOUT_MAX)
