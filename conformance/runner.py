@@ -9,9 +9,10 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import IO, Any
+from types import TracebackType
+from typing import IO, Any, Self
 
 from conformance.outcome import Check, Outcome, Result
 from conformance.suite.declare import declared_checks, selected
@@ -32,6 +33,7 @@ def run(
     select: str | None = None,
     on_outcome: Callable[[Outcome], None] | None = None,
     opener: str = DEFAULT_OPENER,
+    lifeline: Lifeline | None = None,
 ) -> tuple[Outcome, ...]:
     """Run the checks and return an outcome for each, in the suite's order.
 
@@ -40,24 +42,56 @@ def run(
         select: comma-separated check ids, leading parts of ids, or levels; all where None.
         on_outcome: called with each outcome as it comes.
         opener: how the backend is opened; the suite's own tests put a sabotaged one here.
+        lifeline: of several runs at once, each called from a thread of its own; a run alone has its own.
 
     A check that the process did not live to judge is `NOT_RUN`, with the reason. The process and its children end with this one,
-    however this one ends.
+    however this one ends. Raises `RunCut` when the lifeline was cut meanwhile.
     """
     wanted = {check.id: check for check in all_checks() if selected(check, select)}
     found: dict[str, Outcome] = {}
-    with tempfile.TemporaryDirectory(prefix="conformance-run-") as folder, _child(Path(folder), target, select, opener) as child:
+    with (
+        tempfile.TemporaryDirectory(prefix="conformance-run-") as folder,
+        nullcontext(lifeline) if lifeline else Lifeline() as held,
+        _child(Path(folder), target, select, opener, held.far_end) as child,
+    ):
         for line in child.lines():
             outcome = _outcome(line, wanted)
             if outcome is not None:
                 found[outcome.check.id] = outcome
                 _tell(outcome, on_outcome)
         reason = child.last_words()
+        if held.is_cut:
+            raise RunCut
     for check in wanted.values():
         if check.id not in found:
             found[check.id] = Outcome(check, Result.NOT_RUN, 0.0, reason)
             _tell(found[check.id], on_outcome)
     return tuple(found[check_id] for check_id in wanted)
+
+
+class RunCut(Exception):
+    """The lifeline of a run was cut before its end; what it found by then is no result."""
+
+
+class Lifeline:
+    """Ties runs to whoever started them: when it is cut, or the process that holds it ends, the processes of the runs end."""
+
+    def __init__(self) -> None:
+        self.far_end, self._held = os.pipe()
+        self.is_cut = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.cut()
+        os.close(self.far_end)
+
+    def cut(self) -> None:
+        """End every run that holds on to it; `run` then raises `RunCut`."""
+        if not self.is_cut:
+            self.is_cut = True
+            os.close(self._held)
 
 
 class _Child:
@@ -85,13 +119,12 @@ class _Child:
 
 
 @contextmanager
-def _child(folder: Path, target: Target, select: str | None, opener: str) -> Iterator[_Child]:
+def _child(folder: Path, target: Target, select: str | None, opener: str, lifeline: int) -> Iterator[_Child]:
     settings, said, config = folder / "target.json", folder / "said", folder / "pytest.ini"
     settings.touch(mode=0o600)
     settings.write_text(Settings(target, opener).to_json(), encoding="utf-8")
     config.write_text("[pytest]\n")
     results, written = os.pipe()
-    lifeline, held = os.pipe()
     command = [
         *(sys.executable, "-m", "pytest", "-q", "--no-header", "--tb=short", "-c", str(config), "--rootdir", str(folder)),
         *("-p", "no:cacheprovider", "-p", "conformance.suite.plugin", "--pyargs", "conformance.suite"),
@@ -111,12 +144,10 @@ def _child(folder: Path, target: Target, select: str | None, opener: str) -> Ite
             env=environment,
         )
     os.close(written)
-    os.close(lifeline)
     try:
         with open(results, encoding="utf-8") as stream:  # noqa: PTH123 - a file descriptor has no path
             yield _Child(process, stream, said)
     finally:
-        os.close(held)
         _end(process)
 
 

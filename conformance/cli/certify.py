@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +23,10 @@ from conformance.outcome import Outcome, Result
 from conformance.target import Target
 
 if TYPE_CHECKING:
+    from rich.progress import Progress
+
     from conformance.certificate import Certificate
+    from conformance.runner import Lifeline
 
 TEST_HOSTS = (
     Host("cmp01", iqn="iqn.1994-05.org.example:cmp01", wwpns=("21000024ff000001", "21000024ff000002")),
@@ -93,10 +97,14 @@ def certify(
         raise click.UsageError("--simulated needs a model.")
     plan = Plan(model or "", tuple(protocol_argument(text) for text in protocols), output, ledger, select, language)
     output.mkdir(parents=True, exist_ok=True)
-    issued = []
-    for protocol in plan.protocols:
-        with _target(state, plan, protocol, simulated, pool, other_pool, hosts) as (target, adapter):
-            issued.append(_certified(state, plan, target, adapter))
+    with _progress(state) as progress:
+
+        def run(protocol: Protocol, lifeline: Lifeline) -> Certificate:
+            with _target(state, plan, protocol, simulated, pool, other_pool, hosts) as (target, adapter):
+                return _certified(plan, target, adapter, progress, lifeline)
+
+        # Each protocol has a simulated array of its own; a real array is not asked to bear two runs at once.
+        issued = _all(run, plan.protocols, at_once=len(plan.protocols) if simulated else 1)
     _write_index(plan, issued)
     if state.json:
         print_json([grade.plain(certificate) for certificate in issued])
@@ -105,6 +113,22 @@ def certify(
             grade.show(certificate)
         click.echo(f"reports: {output / 'index.html'}")
     return 0 if all(_clean(certificate.outcomes) for certificate in issued) else 1
+
+
+def _all(run: Callable[[Protocol, Lifeline], Certificate], protocols: Sequence[Protocol], *, at_once: int) -> list[Certificate]:
+    """Return a certificate per protocol; the first failure, or Ctrl-C, ends every run."""
+    from conformance.runner import Lifeline  # noqa: PLC0415
+
+    with Lifeline() as lifeline, ThreadPoolExecutor(at_once) as threads:
+        runs = [threads.submit(run, protocol, lifeline) for protocol in protocols]
+        try:
+            wait(runs, return_when=FIRST_EXCEPTION)
+            for failed in (ended for ended in runs if ended.done() and ended.exception()):
+                failed.result()
+            return [ended.result() for ended in runs]
+        finally:
+            lifeline.cut()
+            threads.shutdown(wait=False, cancel_futures=True)
 
 
 @contextmanager
@@ -205,7 +229,7 @@ def _host(text: str) -> Host:
     return Host(name, iqn=iqns[0] if iqns else None, wwpns=tuple(item for item in initiators if item not in iqns))
 
 
-def _certified(state: State, plan: Plan, target: Target, adapter: Adapter) -> Certificate:
+def _certified(plan: Plan, target: Target, adapter: Adapter, progress: Progress, lifeline: Lifeline) -> Certificate:
     from blockdrivers import matrix  # noqa: PLC0415
     from blockdrivers.config import open_backend  # noqa: PLC0415
     from conformance import certificate, grading, report, runner  # noqa: PLC0415
@@ -213,8 +237,8 @@ def _certified(state: State, plan: Plan, target: Target, adapter: Adapter) -> Ce
     with open_backend(target.config, target.backend) as backend:
         array = backend.system()
     started = certificate.now()
-    with _progress(state, target, len(runner.all_checks())) as advance:
-        outcomes = runner.run(target, select=plan.select, on_outcome=advance)
+    advance = _shown(progress, target, len(runner.all_checks()))
+    outcomes = runner.run(target, select=plan.select, on_outcome=advance, lifeline=lifeline)
     issued = certificate.issue(
         model=target.model,
         array=array,
@@ -259,23 +283,29 @@ def _write_index(plan: Plan, issued: Sequence[Certificate]) -> None:
 
 
 @contextmanager
-def _progress(state: State, target: Target, total: int) -> Iterator[Callable[[Outcome], None]]:
-    """Show each check as it ends: a bar on a terminal, a line per check that did not pass elsewhere."""
+def _progress(state: State) -> Iterator[Progress]:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn  # noqa: PLC0415
 
     shown = console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=shown, disable=state.json or not shown.is_terminal, transient=True) as bar:
-        task = bar.add_task(f"{target.model}, {target.protocol.label}", total=total)
+    with Progress(*columns, console=shown, disable=state.json or not shown.is_terminal, transient=True) as progress:
+        yield progress
 
-        def advance(outcome: Outcome) -> None:
-            bar.advance(task)
-            if outcome.result in {Result.FAILED, Result.NOT_RUN}:
-                shown.print(f"{outcome.result}: {outcome.check.id}: {outcome.detail[:300]}", markup=False)
 
-        if not shown.is_terminal:
-            shown.print(f"certifying {target.model}, {target.protocol.label}: up to {total} checks", markup=False)
-        yield advance
+def _shown(progress: Progress, target: Target, total: int) -> Callable[[Outcome], None]:
+    """Show each check of one run as it ends: a bar on a terminal, a line per check that did not pass elsewhere."""
+    run = f"{target.model}, {target.protocol.label}"
+    task = progress.add_task(run, total=total)
+
+    def advance(outcome: Outcome) -> None:
+        progress.advance(task)
+        if outcome.result in {Result.FAILED, Result.NOT_RUN}:
+            line = f"{target.protocol.label}: {outcome.result}: {outcome.check.id}: {outcome.detail[:300]}"
+            progress.console.print(line, markup=False)
+
+    if not progress.console.is_terminal:
+        progress.console.print(f"certifying {run}: up to {total} checks", markup=False)
+    return advance
 
 
 def _clean(outcomes: Sequence[Outcome]) -> bool:

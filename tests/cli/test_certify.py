@@ -43,17 +43,34 @@ def test_a_tampered_certificate_is_refused(tmp_path):
     assert "digest" in run("grade", path, status=14).err
 
 
+def test_protocols_run_side_by_side_into_one_report(tmp_path):
+    select = ["--output", tmp_path, "--select", "volume"]
+    both = ["certify", MODEL, "--simulated", "--protocol", "fc", "--protocol", "iscsi", *select]
+    said = run(*both, "--ledger", tmp_path / "ledger", "--json").json
+    assert [grade["protocol"] for grade in said] == ["FC-SAN", "IP-SAN"]
+    index = (tmp_path / "index.html").read_text()
+    for protocol in ("fc", "iscsi"):
+        document = json.loads((tmp_path / f"oceanstor-5500-v5-{protocol}.json").read_text())
+        assert {outcome["result"] for outcome in document["outcomes"]} == {"passed"}
+        assert f"oceanstor-5500-v5-{protocol}.html" in index
+    assert len(list((tmp_path / "ledger" / "certificates").glob("*.json"))) == 2
+
+
 @pytest.mark.slow
-def test_a_killed_run_leaves_nothing_and_can_be_started_again(tmp_path):
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+def test_a_run_cut_off_leaves_nothing_and_can_be_started_again(tmp_path, number):
     with subprocess.Popen(
-        [*COMMAND, *arguments(tmp_path, "crash,volume")], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        [*COMMAND, *arguments(tmp_path, "crash,volume"), "--protocol", "fc"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
     ) as process:
         assert process.stderr is not None
-        assert "certifying" in process.stderr.readline()
-        while not (children := _descendants(process.pid)):
+        assert {process.stderr.readline().split()[0] for _ in range(2)} == {"certifying"}
+        while len(children := _descendants(process.pid)) < 2:
             assert process.poll() is None
-        process.send_signal(signal.SIGKILL)
-        process.wait(10)
+        process.send_signal(number)
+        assert process.wait(20) != 0
     assert list(tmp_path.glob("*.json")) == []
     for child in children:
         _await_end(child)
