@@ -4,16 +4,19 @@ PYTHON ?= python3
 VENV ?= .venv
 REPORTS ?= reports
 BIN := $(VENV)/bin
+# What serves the LUNs of simulated arrays, and the initiators that read them.
+DATA_PACKAGES := tgt libiscsi-bin qemu-utils qemu-block-extra
 
 .PHONY: certify test lint types layering check bench test-oracle clean
 
 # The main job: certify a simulated OceanStor 5500 V5 over iSCSI and FC, write the report, print the grade.
 certify: $(VENV)/.conformance
+	tools/system-packages $(DATA_PACKAGES)
 	$(BIN)/blockdrivers certify "OceanStor 5500 V5" --simulated --protocol iscsi --protocol fc --output $(REPORTS)/certify
 
 # All checks of the code.
 test: $(VENV)/.dev
-	tools/system-packages chromium fonts-noto-cjk
+	tools/system-packages chromium fonts-noto-cjk $(DATA_PACKAGES)
 	$(MAKE) lint types layering check
 
 lint:

@@ -150,15 +150,13 @@ def _target(
 
 @contextmanager
 def _simulated(model: str, protocol: Protocol) -> Iterator[tuple[Target, Adapter]]:
-    from conformance.cli.simulate import _spelled  # noqa: PLC0415
-    from conformance.simulation.server import SimulatedArray  # noqa: PLC0415
+    from conformance.simulation.opening import open_array  # noqa: PLC0415
 
     adapter = find_model(model)
     if protocol not in adapter.protocols:
         raise InvalidRequest(f"{model} does not serve {protocol}; it serves {', '.join(sorted(adapter.protocols))}.")
     fabric = [wwpn for host in TEST_HOSTS for wwpn in host.wwpns]
-    family = adapter.load_simulator()(_spelled(model, adapter.models), fabric=fabric)
-    with SimulatedArray(family) as array, tempfile.TemporaryDirectory(prefix="certify-") as folder:
+    with open_array(adapter, model, fabric=fabric) as array, tempfile.TemporaryDirectory(prefix="certify-") as folder:
         pools: Sequence[str] = array.ready["pools"]
         config = _write_config(Path(folder), adapter, array.ready)
         yield (
@@ -170,7 +168,7 @@ def _simulated(model: str, protocol: Protocol) -> Iterator[tuple[Target, Adapter
                 other_pool=pools[1] if len(pools) > 1 else None,
                 hosts=TEST_HOSTS,
                 control=array.ready["control"],
-                model=family.model,
+                model=array.family.model,
             ),
             adapter,
         )

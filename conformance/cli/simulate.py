@@ -22,6 +22,7 @@ from blockdrivers.plugins import find_model
 @click.option(
     "--fabric", metavar="WWPN,...", help="FC initiators that the array sees logged in; a default test host's otherwise."
 )
+@click.option("--no-data", is_flag=True, help="Keep no bytes behind the LUNs and open no iSCSI portals.")
 @click.option("--die-with-parent", is_flag=True, help="End when the process that started this one ends.")
 def simulate(
     model: str,
@@ -31,26 +32,21 @@ def simulate(
     no_tls: bool,
     latency: float,
     fabric: str | None,
+    no_data: bool,
     die_with_parent: bool,
 ) -> None:
-    """Serve the management interface of one simulated array.
+    """Serve the management interface of one simulated array, and its LUNs over iSCSI.
 
     Prints one JSON line when clients can connect (addresses, credentials, CA, pools, ports, control API) and serves until SIGTERM
-    or Ctrl-C.
+    or Ctrl-C. Where Debian's tgt is missing there are no bytes behind the LUNs; the line says so.
     """
-    from conformance.simulation.server import SimulatedArray, run_forever  # noqa: PLC0415 - help needs no simulator
+    from conformance.simulation.opening import open_array  # noqa: PLC0415 - help needs no simulator
+    from conformance.simulation.server import run_forever  # noqa: PLC0415
 
     adapter = find_model(model)
     if protocol is not None and protocol_argument(protocol) not in adapter.protocols:
         served = ", ".join(sorted(adapter.protocols))
         raise InvalidRequest(f"{model} does not serve {protocol}; it serves {served}.")
     options: dict[str, Any] = {} if fabric is None else {"fabric": [wwpn for wwpn in fabric.split(",") if wwpn]}
-    family = adapter.load_simulator()(_spelled(model, adapter.models), **options)
-    array = SimulatedArray(family, host=host, port=port, tls=not no_tls, latency_ms=latency)
+    array = open_array(adapter, model, host=host, port=port, tls=not no_tls, latency_ms=latency, data=not no_data, **options)
     run_forever(array, sys.stdout, die_with_parent=die_with_parent)
-
-
-def _spelled(model: str, models: tuple[str, ...]) -> str:
-    """Return the model as the compatibility list spells it."""
-    folded = "".join(model.split()).casefold()
-    return next(known for known in models if "".join(known.split()).casefold() == folded)

@@ -13,6 +13,18 @@ from conformance.simulation.family import Family
 from conformance.simulation.faults import FaultPlan
 
 
+class Paths(Protocol):
+    """The portals of a data plane."""
+
+    def paths(self) -> Mapping[str, bool]:
+        """Return which are up."""
+        ...
+
+    def set_path(self, portal: str, *, up: bool) -> None:
+        """Cut or heal one."""
+        ...
+
+
 class Controlled(Protocol):
     """What the control API works on."""
 
@@ -20,6 +32,11 @@ class Controlled(Protocol):
     faults: FaultPlan
     counters: Counters
     latency_seconds: float
+
+    @property
+    def plane(self) -> Paths | None:
+        """What serves the LUNs; None where nothing does."""
+        ...
 
     def sync_faults(self) -> None:
         """Let standing faults (a full pool) take effect, or end."""
@@ -100,7 +117,21 @@ def _routes(array: Controlled) -> Mapping[tuple[str, str], Route]:
         ("GET", "/state"): lambda _: array.family.state(),
         ("GET", "/log"): lambda _: array.counters.entries(),
         ("POST", "/reset"): nothing(array.reset),
+        **_path_routes(array),
     }
+
+
+def _path_routes(array: Controlled) -> Mapping[tuple[str, str], Route]:
+    def paths(_: Any) -> Any:
+        return {} if array.plane is None else array.plane.paths()
+
+    def set_path(body: Any) -> Any:
+        if array.plane is None:
+            raise ValueError("this array has no data plane")
+        array.plane.set_path(str(body["portal"]), up=bool(body["up"]))
+        return array.plane.paths()
+
+    return {("GET", "/paths"): paths, ("PUT", "/paths"): set_path}
 
 
 class _Server(ThreadingHTTPServer):

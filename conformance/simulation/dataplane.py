@@ -5,7 +5,7 @@ Objects are named by WWN, which no array gives twice; array ids are.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -23,8 +23,24 @@ class Access:
     """User name and secret that the host's iSCSI initiator must show."""
 
 
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What hosts see of an array."""
+
+    vendor: str
+    """SCSI vendor identification, at most 8 characters."""
+    product: str
+    """SCSI product identification, at most 16 characters."""
+    targets: Mapping[str, str]
+    """IP address of a portal -> IQN of the target there."""
+
+
 class DataPlane(Protocol):
     """Keeps the bytes of an array and serves them to hosts."""
+
+    def identify(self, identity: Identity) -> None:
+        """Say what hosts see of the array from now on."""
+        ...
 
     def create(self, wwn: str, size: int) -> None:
         """Begin an empty volume of that many bytes."""
@@ -57,6 +73,9 @@ class DataPlane(Protocol):
 
 class NoDataPlane:
     """Bytes are not kept and nothing is served."""
+
+    def identify(self, identity: Identity) -> None:
+        """Show nothing."""
 
     def create(self, wwn: str, size: int) -> None:
         """Keep nothing."""

@@ -113,7 +113,7 @@ class Array:
     """The state of one array.
 
     Args:
-        serial: distinguishes this array's WWNs from every other's.
+        serial: its last nine hexadecimal digits distinguish this array's WWNs from every other's.
         pools: name -> bytes.
         data_plane: keeps the bytes.
         clock: seconds; copies run by it.
@@ -142,9 +142,12 @@ class Array:
     # Ids, names, capacity
 
     def next_wwn(self) -> str:
-        """Return a WWN that was never given before: NAA type 6, 32 hexadecimal digits."""
+        """Return a WWN that was never given before: NAA type 6, 32 hexadecimal digits.
+
+        Only the lower half tells arrays and objects apart: the data plane's target can show no other upper half to hosts.
+        """
         self._named += 1
-        return f"6{self._serial:015x}{self._named:016x}"
+        return f"6{0:015x}{self._serial % 16**9:09x}{self._named:07x}"
 
     def next_object_id(self) -> str:
         """Return the lowest id that neither a volume nor a snapshot has; arrays reuse ids."""

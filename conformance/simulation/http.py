@@ -41,8 +41,10 @@ class Controller:
         counters: Counters,
         latency: Callable[[], float],
         tls: ssl.SSLContext | None,
+        on_failover: Callable[[], None],
     ) -> None:
         self.name = name
+        self._on_failover = on_failover
         self.family = family
         self.faults = faults
         self.counters = counters
@@ -113,6 +115,7 @@ class Controller:
         if fault.kind in {Kind.TIMEOUT_BEFORE, Kind.TIMEOUT_AFTER}:
             fault.released.wait(fault.duration)
         if fault.kind is Kind.FAILOVER:
+            self._on_failover()
             self.cut_all()
         raise _Cut
 

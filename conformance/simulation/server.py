@@ -20,6 +20,8 @@ from conformance.simulation.counters import Counters
 from conformance.simulation.family import Family
 from conformance.simulation.faults import FaultPlan
 from conformance.simulation.http import Controller
+from conformance.simulation.iscsi import plane as iscsi
+from conformance.simulation.iscsi.plane import IscsiPlane
 
 _PR_SET_PDEATHSIG = 1
 
@@ -33,12 +35,21 @@ class SimulatedArray:
         port: of the first controller; 0 takes a free one. The second always takes a free one.
         tls: False serves plain HTTP.
         latency_ms: what every management request takes longer.
+        plane: keeps the family's bytes and serves them; it is closed with the array.
     """
 
     def __init__(
-        self, family: Family, *, host: str = "127.0.0.1", port: int = 0, tls: bool = True, latency_ms: float = 0.0
+        self,
+        family: Family,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        tls: bool = True,
+        latency_ms: float = 0.0,
+        plane: IscsiPlane | None = None,
     ) -> None:
         self.family = family
+        self.plane = plane
         self.faults = FaultPlan()
         self.counters = Counters()
         self.latency_seconds = latency_ms / 1000
@@ -56,6 +67,7 @@ class SimulatedArray:
                 counters=self.counters,
                 latency=lambda: self.latency_seconds,
                 tls=context,
+                on_failover=self.sync_faults,
             )
             for name, wanted in (("A", port), ("B", 0))
         ]
@@ -77,6 +89,7 @@ class SimulatedArray:
             "management": first,
             "management2": second,
             **self.family.ready(),
+            "data_plane": {"iscsi": self.plane is not None, "missing": None if self.plane else iscsi.missing()},
             "control": self._control.url,
         }
 
@@ -92,11 +105,15 @@ class SimulatedArray:
         for controller in self._controllers:
             controller.stop()
         self._control.stop()
+        if self.plane is not None:
+            self.plane.close()
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def sync_faults(self) -> None:
-        """Let a full pool begin or end, and cut what a refusing array does not keep."""
+        """Let a full pool begin or end, and cut what a refusing array or a lost controller does not keep."""
         self.family.set_full(self.faults.is_full())
+        if self.plane is not None:
+            self.plane.set_down([controller.name for controller in self._controllers if self.faults.is_down(controller.name)])
         if self.faults.is_refusing():
             for controller in self._controllers:
                 controller.cut_all()
@@ -106,6 +123,8 @@ class SimulatedArray:
         self.faults.clear()
         self.family.reset()
         self.sync_faults()
+        if self.plane is not None:
+            self.plane.heal()
         self.counters.clear()
 
     def _context(self) -> ssl.SSLContext | None:

@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 import pytest
 
-from conformance.simulation.dataplane import Access
+from conformance.simulation.dataplane import Access, Identity
 from conformance.simulation.family import Request
 from vendors.huawei.simulator import build
 
@@ -57,6 +57,9 @@ class Events:
 
     def exchange(self, first: str, second: str) -> None:
         self.bytes[first], self.bytes[second] = self.bytes[second], self.bytes[first]
+
+    def identify(self, identity: Identity) -> None:
+        self.identity = identity
 
     def serve(self, accesses: Sequence[Access]) -> None:
         self.accesses = tuple(accesses)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from conformance.simulation.dataplane import Identity
 from conformance.simulation.engine import Array, Host, Initiator, lowest_free
 from vendors.huawei.simulator import codes, wire
 from vendors.huawei.simulator.profiles import Profile
@@ -30,10 +31,12 @@ class Hosts:
         self._profile = profile
         self._portals = options.portals
         self._post_binds = options.initiator_post_binds
-        self._serial = array.next_wwn()[4:16]
+        self._serial = array.next_wwn()[-16:-4]
         self.groups_of: dict[str, set[str]] = {}
         """Host id -> ids of its host groups; kept by the mappings."""
         self.set_fabric(options.fabric)
+        targets = {ip: self._iqn(number, ip) for number, ip in enumerate(self._portals)}
+        array.data_plane.identify(Identity("HUAWEI", "XSG1", targets))
 
     def routes(self) -> dict[tuple[str, str], Any]:
         """Return the handlers."""
