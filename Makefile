@@ -5,7 +5,7 @@ VENV ?= .venv
 REPORTS ?= reports
 BIN := $(VENV)/bin
 # What serves the LUNs of simulated arrays, and the initiators that read them.
-DATA_PACKAGES := tgt libiscsi-bin qemu-utils qemu-block-extra
+DATA_PACKAGES := tgt libiscsi-bin qemu-utils qemu-system-common qemu-block-extra
 
 .PHONY: certify test lint types layering check bench test-oracle clean
 

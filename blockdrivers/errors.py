@@ -214,5 +214,11 @@ class AuthExpired(TransportError):
     retryable = True
 
 
+class AttachError(BlockDriversError):
+    """This host cannot use the volume as it is exported, or cannot prove that a device is that volume; none is handed out."""
+
+    exit_code = 15
+
+
 class VendorError(BlockDriversError):
     """The array refused with a code that its adapter does not know; the code and its words ride along."""

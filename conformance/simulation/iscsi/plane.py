@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import secrets
 import shutil
 import subprocess
@@ -18,6 +19,8 @@ from conformance.simulation.iscsi import target
 from conformance.simulation.iscsi.files import Files
 from conformance.simulation.iscsi.portal import Portal
 from conformance.simulation.iscsi.target import Target, Unit
+
+_log = logging.getLogger(__name__)
 
 _PORT = 3260
 _ADDRESS_TRIES = 50
@@ -133,7 +136,7 @@ class IscsiPlane:
         """Let exactly these accesses be possible."""
         wanted: dict[str, list[Access]] = defaultdict(list)
         for access in accesses:
-            if _iscsi(access) and self._files.holds(access.wwn):
+            if _iscsi(access) and self._files.holds(access.wwn) and _is_servable(access.chap):
                 wanted[access.host].append(access)
         with self._guard:
             for host, running in self._targets.items():
@@ -255,6 +258,14 @@ def _spawn(command: Sequence[str], environment: Mapping[str, str]) -> subprocess
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
+
+
+def _is_servable(chap: tuple[str, str] | None) -> bool:
+    """Tell whether tgt can take CHAP credentials: a comma ends a value there."""
+    if chap is None or "," not in "".join(chap):
+        return True
+    _log.warning("tgt takes no comma in CHAP credentials: user %r is let in nowhere", chap[0])
+    return False
 
 
 def _iscsi(access: Access) -> list[str]:
