@@ -63,6 +63,10 @@ class Control:
         """Return a dump of the array."""
         return dict(self._send("GET", "/state"))
 
+    def paths(self) -> dict[str, bool]:
+        """Return whether each iSCSI portal is up; empty where the array keeps no bytes."""
+        return dict(self._send("GET", "/paths"))
+
     def licence(self, feature: str, usable: bool) -> None:
         """Give the array a licence or take it away."""
         self._send("PUT", "/licence", {feature: usable})

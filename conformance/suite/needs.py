@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from blockdrivers.driver import Capabilities
+from blockdrivers.host import userspace
 from blockdrivers.model import Protocol
 from conformance.outcome import Result
 from conformance.suite import configuration
@@ -47,6 +48,15 @@ PROTOCOLS: dict[str, frozenset[Protocol]] = {
 
 FACILITIES: dict[str, tuple[Callable[[Run], bool], str]] = {
     "fault_control": (lambda run: run.control is not None, "only a simulator's control API can cause this fault"),
+    "data_plane": (
+        lambda run: run.control is None or bool(run.control.paths()),
+        "the simulated array keeps no bytes behind its LUNs; that takes Debian's tgt",
+    ),
+    "initiator": (
+        lambda run: userspace.missing() is None,
+        "LUNs cannot be read from this machine without qemu-storage-daemon and QEMU's iSCSI driver "
+        "(Debian: qemu-system-common, qemu-block-extra)",
+    ),
     "two_pools": (lambda run: run.target.other_pool is not None, "the target names no second pool"),
     "two_hosts": (lambda run: len(run.target.hosts) > 1, "the target names only one host"),
     "two_controllers": (

@@ -36,7 +36,10 @@ class Portal:
         self._guard = threading.Lock()
         self._connections: dict[socket.socket, str] = {}
         self._closed = threading.Event()
-        self._listener: socket.socket | None = socket.create_server(address, backlog=128)
+        self._up = True
+        # A cut portal keeps its address and resets who connects: nobody else can take the address meanwhile.
+        self._listener = socket.create_server(address, backlog=128)
+        self._listener.settimeout(_ACCEPT_SECONDS)
         self._thread = threading.Thread(target=self._accept, name=f"portal-{address[0]}", daemon=True)
         self._thread.start()
 
@@ -47,28 +50,24 @@ class Portal:
 
     @property
     def is_up(self) -> bool:
-        """Whether connections are accepted."""
-        return self._listener is not None
+        """Whether it is not cut."""
+        return self._up
 
     def cut(self) -> None:
-        """Break every connection and refuse new ones."""
-        with self._guard:
-            listener, self._listener = self._listener, None
-        if listener is not None:
-            listener.close()
+        """Reset every connection, and new ones at once."""
+        self._up = False
         self.break_connections()
 
     def heal(self) -> None:
-        """Accept connections again."""
-        with self._guard:
-            if self._listener is None and not self._closed.is_set():
-                self._listener = socket.create_server(self.address, backlog=128)
+        """Serve again."""
+        self._up = True
 
     def close(self) -> None:
-        """Cut, for good."""
+        """Cut, for good, and give the address up."""
         self._closed.set()
         self.cut()
         self._thread.join(_LOGIN_SECONDS)
+        self._listener.close()
 
     def break_connections(self, initiators: Sequence[str] | None = None) -> None:
         """Reset the connections of these initiators, or all."""
@@ -84,21 +83,17 @@ class Portal:
 
     def _accept(self) -> None:
         while not self._closed.is_set():
-            with self._guard:
-                listener = self._listener
-            if listener is None:
-                self._closed.wait(_ACCEPT_SECONDS)
-                continue
             try:
-                listener.settimeout(_ACCEPT_SECONDS)
-                connection, _ = listener.accept()
-            except OSError:
-                # Nobody came, or the portal was cut meanwhile.
+                connection, _ = self._listener.accept()
+            except TimeoutError:
                 continue
             threading.Thread(target=self._serve, args=(connection,), name=f"session-{self.address[0]}", daemon=True).start()
 
     def _serve(self, initiator: socket.socket) -> None:
         with initiator, contextlib.suppress(OSError, pdu.NotIscsi):
+            if not self._up:
+                _reset(initiator)
+                return
             initiator.settimeout(_LOGIN_SECONDS)
             login = pdu.read(lambda count: _receive(initiator, count))
             if not login.is_login:
@@ -116,7 +111,7 @@ class Portal:
         with self._guard:
             self._connections.update(dict.fromkeys(ends, name))
         try:
-            if not self.is_up:
+            if not self._up:
                 return
             for end in ends:
                 end.settimeout(None)
