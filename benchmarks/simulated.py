@@ -50,8 +50,8 @@ class Simulated:
 
 @contextmanager
 def simulated(model: str) -> Iterator[Simulated]:
-    """Serve one array for the length of a block."""
-    command = [sys.executable, "-m", "blockdrivers.cli.main", "simulate", model, "--host", "127.0.0.1", "--port", "0", "--json"]
+    """Serve one array for the length of a block; only its management is measured, so its LUNs hold no bytes."""
+    command = [sys.executable, "-m", "blockdrivers.cli.main", "simulate", model, "--port", "0", "--no-data", "--json"]
     with tempfile.TemporaryDirectory() as folder, subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
