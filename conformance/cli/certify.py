@@ -120,8 +120,8 @@ def _all(run: Callable[[Protocol, Lifeline], Certificate], protocols: Sequence[P
     from conformance.runner import Lifeline  # noqa: PLC0415
 
     with Lifeline() as lifeline, ThreadPoolExecutor(at_once) as threads:
-        runs = [threads.submit(run, protocol, lifeline) for protocol in protocols]
         try:
+            runs = [threads.submit(run, protocol, lifeline) for protocol in protocols]
             wait(runs, return_when=FIRST_EXCEPTION)
             for failed in (ended for ended in runs if ended.done() and ended.exception()):
                 failed.result()
