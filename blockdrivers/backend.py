@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import TYPE_CHECKING, Self, TypeVar
 
 from blockdrivers import checks, compare, deadline, naming, reconcile
 from blockdrivers.deadline import Deadline
@@ -23,6 +23,7 @@ from blockdrivers.locks import InProcessLocks, LockProvider
 from blockdrivers.model import (
     Dependant,
     Export,
+    GiB,
     Host,
     InitiatorFacts,
     Leftover,
@@ -39,6 +40,11 @@ from blockdrivers.model import (
 )
 from blockdrivers.naming import Kind, Label
 from blockdrivers.references import References
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from blockdrivers.host.images import WrittenImage
 
 T = TypeVar("T")
 
@@ -428,6 +434,94 @@ class Backend:
                     self._driver.remove_host(self._host_name(name))
 
             self._persist(remove)
+
+    # Images
+
+    def copy_image_to_volume(
+        self,
+        volume_id: str,
+        image: Path,
+        host: Host,
+        *,
+        format: str,
+        sha256: str | None = None,
+        progress: Callable[[float], None] | None = None,
+        timeout: float | None = None,
+    ) -> Volume:
+        """Write an image file over a volume from its first byte on; a repeat writes all of it again.
+
+        Args:
+            volume_id: the volume, as large as the image's disk at least, and exported to nobody.
+            image: a self-contained file; its content is not trusted.
+            host: a name and IQN that are used for nothing but such copies; the volume is exported to it meanwhile.
+            format: ``raw``, ``qcow2``, ``vmdk`` or ``vhd``: what the image is said to be; another one is refused.
+            sha256: of the image file, in hexadecimal; checked before anything is written.
+            progress: called with the part that is done, 0.0 to 1.0.
+            timeout: seconds.
+
+        Raises:
+            InvalidRequest: the image is not what was said, refers to other files, or is larger than the volume.
+            InUse: the volume is exported to another host.
+            AttachError: the copy broke off; the volume's bytes cannot be relied on before a repeat.
+        """
+        from blockdrivers.host import imagefile, images  # noqa: PLC0415 - only who copies images pays for it
+
+        with self._operation("copy_image_to_volume", volume_id, timeout, copying=True):
+            found = imagefile.inspect(image, format)
+            if sha256 is not None:
+                images.check_sha256(image, sha256)
+            volume = self._persist(lambda: self._read_volume(volume_id))
+            checks.complete(volume)
+            checks.image_fits(found.virtual_size, volume)
+            with self._lent(volume, host) as export:
+                images.write_image(found, export, host, progress)
+            return volume
+
+    def copy_volume_to_image(
+        self,
+        volume_id: str,
+        image: Path,
+        host: Host,
+        *,
+        format: str = "qcow2",
+        max_size: int = 300 * GiB,
+        progress: Callable[[float], None] | None = None,
+        timeout: float | None = None,
+    ) -> WrittenImage:
+        """Make an image file of a volume; it is there whole or not at all, and replaces what is there.
+
+        Args:
+            volume_id: the volume, exported to nobody: else its bytes would change meanwhile.
+            image: the file to make.
+            host: a name and IQN that are used for nothing but such copies.
+            format: ``raw``, ``qcow2``, ``vmdk`` or ``vhd``.
+            max_size: bytes; a larger volume is refused, as the platform's rule has it.
+            progress: called with the part that is done, 0.0 to 1.0.
+            timeout: seconds.
+
+        Returns:
+            The file's SHA-256 and sizes in bytes.
+        """
+        from blockdrivers.host import imagefile, images  # noqa: PLC0415
+
+        with self._operation("copy_volume_to_image", volume_id, timeout, copying=True):
+            wanted = imagefile.image_format(format)
+            volume = self._persist(lambda: self._read_volume(volume_id))
+            checks.complete(volume)
+            checks.imageable(volume, max_size)
+            with self._lent(volume, host) as export:
+                return images.read_image(export, host, image, wanted, volume.size, progress)
+
+    @contextmanager
+    def _lent(self, volume: Volume, host: Host) -> Iterator[Export]:
+        """Export a volume to a host that copies it, and to nobody else, for the length of a block."""
+        volume_id = str(volume.volume_id)
+        others = {export.host for export in self.list_exports(volume_id)} - {host.name}
+        checks.lendable(volume, others)
+        try:
+            yield self.export(volume_id, host, Protocol.ISCSI)
+        finally:
+            self.unexport(volume_id, host, Protocol.ISCSI)
 
     # QoS, retype, manage
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 from blockdrivers.driver import Capabilities
@@ -55,6 +55,28 @@ def holds(wanted: int, source: Volume | Snapshot) -> None:
     """Refuse a clone that is smaller than its source."""
     if wanted < source.size:
         raise InvalidRequest(f"A clone of {source.name!r} needs at least its {source.size} bytes; asked for {wanted}.")
+
+
+def image_fits(virtual_size: int, volume: Volume) -> None:
+    """Refuse an image whose disk is larger than the volume."""
+    if virtual_size > volume.size:
+        raise InvalidRequest(
+            f"The image's disk has {virtual_size} bytes and volume {volume.volume_id!r} {volume.size}: extend the volume first."
+        )
+
+
+def imageable(volume: Volume, max_size: int) -> None:
+    """Refuse to make an image of a volume larger than that."""
+    if volume.size > max_size:
+        raise InvalidRequest(
+            f"Volume {volume.volume_id!r} has {volume.size} bytes; images are made of volumes up to {max_size} only."
+        )
+
+
+def lendable(volume: Volume, hosts: Collection[str]) -> None:
+    """Refuse to copy the bytes of a volume that other hosts may be writing to."""
+    if hosts:
+        raise InUse(f"Volume {volume.volume_id!r} is exported to {', '.join(sorted(hosts))}; unexport it first.")
 
 
 def complete(volume: Volume) -> None:

@@ -88,25 +88,38 @@ def _started(folder: Path, target: IscsiTarget, lun: int, initiator: str, chap: 
 
 
 def _arguments(folder: Path, target: IscsiTarget, lun: int, initiator: str, chap: Chap | None) -> Sequence[str]:
+    secret, options = lun_options(folder, target, lun, initiator, chap)
+    return [
+        *secret,
+        *("--blockdev", f"node-name={_EXPORT},{options}"),
+        *("--nbd-server", f"addr.type=unix,addr.path={_escaped(str(folder / 'nbd'))}"),
+        *("--export", f"type=nbd,id=export,node-name={_EXPORT},name={_EXPORT},writable=on"),
+    ]
+
+
+def lun_options(folder: Path, target: IscsiTarget, lun: int, initiator: str, chap: Chap | None) -> tuple[Sequence[str], str]:
+    """Return a LUN as QEMU's programs take it: arguments that go before, and the options of the disk.
+
+    Args:
+        folder: a private one; a CHAP secret is put there, so that no command line shows it.
+        target, lun, initiator, chap: see `open_lun`.
+    """
     where = {
         "driver": "iscsi",
-        "node-name": _EXPORT,
         "transport": "tcp",
         "portal": target.portal,
         "target": target.iqn,
         "lun": str(lun),
         "initiator-name": initiator,
     }
-    arguments: list[str] = []
+    before: Sequence[str] = ()
     if chap is not None:
         secret = folder / "secret"
         secret.touch(mode=0o600)
         secret.write_text(chap.secret, encoding="utf-8")
-        arguments += ["--object", f"secret,id=chap,file={_escaped(str(secret))}"]
+        before = ("--object", f"secret,id=chap,file={_escaped(str(secret))}")
         where |= {"user": chap.username, "password-secret": "chap"}
-    arguments += ["--blockdev", ",".join(f"{key}={_escaped(value)}" for key, value in where.items())]
-    arguments += ["--nbd-server", f"addr.type=unix,addr.path={_escaped(str(folder / 'nbd'))}"]
-    return [*arguments, "--export", f"type=nbd,id=export,node-name={_EXPORT},name={_EXPORT},writable=on"]
+    return before, ",".join(f"{key}={_escaped(value)}" for key, value in where.items())
 
 
 def _escaped(value: str) -> str:

@@ -106,7 +106,9 @@ class Target:
             return
         if lun in self._units:
             self.hide(lun)
-        identity = f"vendor_id={unit.vendor},product_id={unit.product},scsi_sn={unit.wwn},scsi_id={unit.wwn[16:]}"
+        identity = (
+            f"vendor_id={unit.vendor},product_id={unit.product},scsi_sn={unit.wwn},scsi_id={unit.wwn[16:]},thin_provisioning=1"
+        )
         new = ("--lun", str(lun), "--bstype", "rdwr", "--backing-store", str(unit.path))
         self._everywhere("logicalunit", "new", *new)
         self._everywhere("logicalunit", "update", "--lun", str(lun), "--params", identity)
