@@ -6,11 +6,13 @@ Needs ``qemu-storage-daemon`` and QEMU's iSCSI driver (Debian: qemu-system-commo
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 from blockdrivers.deadline import remaining
@@ -24,14 +26,21 @@ _TIED = ("setpriv", "--pdeathsig", "KILL")
 _START_SECONDS = 30.0
 _STOP_SECONDS = 10.0
 _POLL_SECONDS = 0.01
-_EXPORT = "lun"
+_NODE = "lun"
+_FUSE = Path("/dev/fuse")
 _REASON = 400
 
 
+@cache
 def missing() -> str | None:
     """Return what this machine lacks, as a sentence; None where it has everything."""
-    if shutil.which(PROGRAM) is None:
-        return f"{PROGRAM} cannot be found; install Debian's qemu-system-common and qemu-block-extra."
+    if lacking := [program for program in (PROGRAM, _TIED[0]) if shutil.which(program) is None]:
+        return f"{', '.join(lacking)} cannot be found; install Debian's qemu-system-common, qemu-block-extra and util-linux."
+    # The driver is a module of its own; without it the daemon does not get as far as missing the other options.
+    probe = [PROGRAM, "--blockdev", "driver=iscsi,node-name=probe"]
+    said = subprocess.run(probe, capture_output=True, text=True, timeout=_START_SECONDS, check=False).stderr
+    if "Unknown driver" in said:
+        return "QEMU has no iSCSI driver here; install Debian's qemu-block-extra."
     return None
 
 
@@ -51,50 +60,97 @@ def open_lun(target: IscsiTarget, lun: int, initiator: str, chap: Chap | None = 
         AttachError: the target does not answer, does not let this initiator in, or does not show that LUN.
         ConfigurationError: a program is missing on this machine.
     """
+    with _folder() as folder:
+        server = ["--nbd-server", f"addr.type=unix,addr.path={_escaped(str(folder / 'nbd'))}"]
+        export = ["--export", f"type=nbd,id=export,node-name={_NODE},name={_NODE},writable=on"]
+        disk = lun_options(folder, target, lun, initiator, chap)
+        with (
+            _daemon(folder, disk, [*server, *export], f"LUN {lun} of {target.iqn}"),
+            NbdClient(folder / "nbd", _NODE) as client,
+        ):
+            yield client
+            client.flush()
+
+
+@contextmanager
+def lun_as_file(target: IscsiTarget, lun: int, initiator: str, chap: Chap | None = None) -> Iterator[Path]:
+    """Log in to a target and yield one LUN as a file of its size, for programs that work on files; log out at the end.
+
+    Needs FUSE (``/dev/fuse``) and root or fusermount3. What was written is on the array once the file has been synced or the
+    block has ended. Arguments and errors as in `open_lun`.
+    """
+    if not os.access(_FUSE, os.R_OK | os.W_OK):
+        raise ConfigurationError(f"{_FUSE} cannot be used here; load the fuse module and check its permissions, or use open_lun.")
+    with _folder() as folder:
+        file = folder / "lun"
+        file.touch(mode=0o600)
+        export = ["--export", f"type=fuse,id=export,node-name={_NODE},mountpoint={_escaped(str(file))},writable=on"]
+        try:
+            with _daemon(folder, lun_options(folder, target, lun, initiator, chap), export, f"LUN {lun} of {target.iqn}"):
+                yield file
+        finally:
+            if os.path.ismount(file):  # noqa: PTH114 - Path.is_mount knows directories only
+                _run("umount", "--lazy", str(file))
+
+
+@contextmanager
+def lun_as_device(target: IscsiTarget, lun: int, initiator: str, chap: Chap | None = None) -> Iterator[Path]:
+    """Log in to a target and yield one LUN as a block device (``/dev/loop...``), for what takes nothing else.
+
+    Needs root, FUSE and loop devices. Arguments and errors as in `open_lun`.
+    """
+    with lun_as_file(target, lun, initiator, chap) as file:
+        device = Path(_run("losetup", "--find", "--show", str(file)).strip())
+        try:
+            yield device
+        finally:
+            with device.open("rb+") as opened:
+                os.fsync(opened)
+            _run("losetup", "--detach", str(device))
+
+
+@contextmanager
+def _folder() -> Iterator[Path]:
     if reason := missing():
         raise ConfigurationError(reason)
     with tempfile.TemporaryDirectory(prefix="blockdrivers-lun-") as name:
-        folder = Path(name)
-        process = _started(folder, target, lun, initiator, chap)
-        try:
-            with NbdClient(folder / "nbd", _EXPORT) as client:
-                yield client
-                client.flush()
-        finally:
-            _end(process)
+        yield Path(name)
 
 
-def _started(folder: Path, target: IscsiTarget, lun: int, initiator: str, chap: Chap | None) -> subprocess.Popen[bytes]:
+@contextmanager
+def _daemon(folder: Path, lun: tuple[Sequence[str], str], exports: Sequence[str], what: str) -> Iterator[None]:
+    """Serve a LUN for the length of a block."""
     ready, said = folder / "ready", folder / "said"
-    command = [*_TIED, PROGRAM, *_arguments(folder, target, lun, initiator, chap), "--pidfile", str(ready)]
+    secret, options = lun
+    command = [*_TIED, PROGRAM, *secret, "--blockdev", f"node-name={_NODE},{options}", *exports, "--pidfile", str(ready)]
     with said.open("wb") as output:
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
-    ending = remaining(_START_SECONDS)
     try:
-        # The process file is written once every argument has been carried out.
-        while not ready.exists():
-            try:
-                process.wait(min(_POLL_SECONDS, ending))
-            except subprocess.TimeoutExpired:
-                ending -= _POLL_SECONDS
-            else:
-                raise _refused(target, lun, said.read_text(errors="replace"))
-            if ending <= 0:
-                raise _refused(target, lun, "it did not answer in time")
-    except BaseException:
+        _await_ready(process, ready, said, what)
+        yield
+    finally:
         _end(process)
-        raise
-    return process
 
 
-def _arguments(folder: Path, target: IscsiTarget, lun: int, initiator: str, chap: Chap | None) -> Sequence[str]:
-    secret, options = lun_options(folder, target, lun, initiator, chap)
-    return [
-        *secret,
-        *("--blockdev", f"node-name={_EXPORT},{options}"),
-        *("--nbd-server", f"addr.type=unix,addr.path={_escaped(str(folder / 'nbd'))}"),
-        *("--export", f"type=nbd,id=export,node-name={_EXPORT},name={_EXPORT},writable=on"),
-    ]
+def _await_ready(process: subprocess.Popen[bytes], ready: Path, said: Path, what: str) -> None:
+    """Return once the daemon has written its process file: by then every argument has been carried out."""
+    ending = remaining(_START_SECONDS)
+    while not ready.exists():
+        try:
+            process.wait(min(_POLL_SECONDS, ending))
+        except subprocess.TimeoutExpired:
+            ending -= _POLL_SECONDS
+        else:
+            raise _refused(what, said.read_text(errors="replace"))
+        if ending <= 0:
+            raise _refused(what, "it did not answer in time")
+
+
+def _run(*command: str) -> str:
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=_STOP_SECONDS, check=False)
+    if ended.returncode:
+        raise AttachError(f"{command[0]} failed: {ended.stderr.strip()[-_REASON:]}")
+    return ended.stdout
 
 
 def lun_options(folder: Path, target: IscsiTarget, lun: int, initiator: str, chap: Chap | None) -> tuple[Sequence[str], str]:
@@ -127,11 +183,11 @@ def _escaped(value: str) -> str:
     return value.replace(",", ",,")
 
 
-def _refused(target: IscsiTarget, lun: int, said: str) -> AttachError:
+def _refused(what: str, said: str) -> AttachError:
     reason = " ".join(said.split())[-_REASON:]
     return AttachError(
-        f"LUN {lun} of {target.iqn} at {target.portal} cannot be opened ({reason}); check that the volume is exported to this "
-        "initiator name, the CHAP credentials and the network."
+        f"{what} cannot be opened ({reason}); check that the volume is exported to this initiator name, the CHAP credentials, "
+        "the portal and the network."
     )
 
 

@@ -117,3 +117,34 @@ def test_the_process_ends_with_a_killed_user(target, tmp_path):
         assert select.select([ended], [], [], 10)[0], "qemu-storage-daemon outlived its user"
     finally:
         os.close(ended)
+
+
+def test_a_lun_is_a_file_where_there_is_fuse(target):
+    with userspace.lun_as_file(target, 1, INITIATOR) as file:
+        assert file.stat().st_size == GiB
+        with file.open("r+b") as opened:
+            opened.seek(700_000_001)
+            opened.write(b"through a file")
+    assert not file.exists()
+    with userspace.open_lun(target, 1, INITIATOR) as lun:
+        assert lun.read(700_000_001, 14) == b"through a file"
+
+
+def test_a_lun_is_a_block_device_where_there_are_loop_devices(target):
+    with userspace.lun_as_device(target, 1, INITIATOR) as device:
+        assert device.is_block_device()
+        subprocess.run(["mkfs.ext4", "-q", "-F", str(device)], check=True)
+        said = subprocess.run(["blkid", "-o", "value", "-s", "TYPE", str(device)], capture_output=True, text=True, check=True)
+        assert said.stdout == "ext4\n"
+    with userspace.open_lun(target, 1, INITIATOR) as lun:
+        assert lun.read(1024 + 0x38, 2) == b"\x53\xef"
+
+
+def test_without_the_driver_it_is_said_what_to_install(monkeypatch, tmp_path):
+    daemon = tmp_path / userspace.PROGRAM
+    daemon.write_text("#!/bin/sh\necho \"Unknown driver 'iscsi'\" >&2\nexit 1\n")
+    daemon.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    assert "qemu-block-extra" in userspace.missing.__wrapped__()
+    monkeypatch.setenv("PATH", "")
+    assert "qemu-system-common" in userspace.missing.__wrapped__()
