@@ -89,7 +89,7 @@ def lun_as_file(target: IscsiTarget, lun: int, initiator: str, chap: Chap | None
             with _daemon(folder, lun_options(folder, target, lun, initiator, chap), export, f"LUN {lun} of {target.iqn}"):
                 yield file
         finally:
-            if os.path.ismount(file):  # noqa: PTH114 - Path.is_mount knows directories only
+            if os.path.ismount(file):
                 _run("umount", "--lazy", str(file))
 
 
