@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks import import_cost, parallel, round_trips
+from benchmarks import images, import_cost, parallel, round_trips
 
-BENCHMARKS = {"import": import_cost.main, "round-trips": round_trips.main, "parallel": parallel.main}
+BENCHMARKS = {"import": import_cost.main, "round-trips": round_trips.main, "parallel": parallel.main, "images": images.main}
 
 
 def main(names: list[str]) -> int:

@@ -49,9 +49,10 @@ class Simulated:
 
 
 @contextmanager
-def simulated(model: str) -> Iterator[Simulated]:
-    """Serve one array for the length of a block; only its management is measured, so its LUNs hold no bytes."""
-    command = [sys.executable, "-m", "blockdrivers.cli.main", "simulate", model, "--port", "0", "--no-data", "--json"]
+def simulated(model: str, *, data: bool = False) -> Iterator[Simulated]:
+    """Serve one array for the length of a block; its LUNs hold bytes only where these are measured."""
+    command = [sys.executable, "-m", "blockdrivers.cli.main", "simulate", model, "--port", "0", "--json"]
+    command += [] if data else ["--no-data"]
     with tempfile.TemporaryDirectory() as folder, subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import click
@@ -31,6 +31,17 @@ protocol_option = click.option(
 snapshot_option = click.option("--snapshot", is_flag=True, help="ID is a snapshot's.")
 
 
+def chap_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options that name CHAP credentials; `chap_of` reads them."""
+    secret = click.option(
+        "--chap-secret-file",
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        help=f"File with the CHAP secret; by default {CHAP_VARIABLE} holds it. Never an argument: others can read those.",
+    )
+    return click.option("--chap-user", metavar="NAME", help="CHAP user name of the host.")(secret(command))
+
+
 @click.group(cls=Group)
 def export() -> None:
     """Let hosts use volumes, and take volumes away from them."""
@@ -43,13 +54,7 @@ def export() -> None:
 @click.option("--iqn", help="The host's iSCSI qualified name.")
 @click.option("--wwpn", "wwpns", multiple=True, help="A WWPN of the host; may stand several times.")
 @click.option("--address", "addresses", multiple=True, help="An IP address of the host, for NFS; may stand several times.")
-@click.option("--chap-user", metavar="NAME", help="CHAP user name of the host.")
-@click.option(
-    "--chap-secret-file",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help=f"File with the CHAP secret; by default {CHAP_VARIABLE} holds it. Never an argument: others can read those.",
-)
+@chap_options
 @snapshot_option
 @timeout_option
 @pass_state
@@ -68,7 +73,7 @@ def create(
     timeout: float | None,
 ) -> None:
     """Let a host use a volume; asked again, the same export is shown."""
-    host = Host(name, iqn=iqn, wwpns=tuple(wwpns), addresses=tuple(addresses), chap=_chap(chap_user, chap_secret_file))
+    host = Host(name, iqn=iqn, wwpns=tuple(wwpns), addresses=tuple(addresses), chap=chap_of(chap_user, chap_secret_file))
     with state.open() as backend:
         made = backend.export(volume_id, host, protocol, snapshot=snapshot, timeout=timeout)
     state.answer(plain(made), lambda: _show(made))
@@ -118,7 +123,8 @@ def remove_host(state: State, name: str, timeout: float | None) -> None:
     done(state, name, "removed")
 
 
-def _chap(user: str | None, secret_file: Path | None) -> Chap | None:
+def chap_of(user: str | None, secret_file: Path | None) -> Chap | None:
+    """Return the credentials that were named, or None; raise `ConfigurationError` where the secret cannot be had."""
     if user is None:
         if secret_file is not None:
             raise click.UsageError("--chap-secret-file needs --chap-user.")

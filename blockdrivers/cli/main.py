@@ -31,6 +31,7 @@ _COMMANDS: Mapping[str, str] = {
     "volume": "blockdrivers.cli.volumes:volume",
     "snapshot": "blockdrivers.cli.snapshots:snapshot",
     "export": "blockdrivers.cli.exports:export",
+    "image": "blockdrivers.cli.images:image",
     "sweep": "blockdrivers.cli.sweep:sweep",
     "doctor": "blockdrivers.cli.doctor:doctor",
     "collect": "blockdrivers.cli.collect:collect",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from enum import Enum
+from pathlib import Path
 from typing import Any
 
 from blockdrivers.model import Chap
@@ -14,6 +15,8 @@ def plain(value: Any) -> Any:
     """Return a noun as dictionaries, lists, texts and numbers; CHAP secrets are left out."""
     if isinstance(value, Chap):
         return {"username": value.username}
+    if isinstance(value, Path):
+        return str(value)
     if isinstance(value, Enum):
         return value.value
     if dataclasses.is_dataclass(value) and not isinstance(value, type):

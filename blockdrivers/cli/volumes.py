@@ -49,7 +49,7 @@ def create(
     """Make an empty volume; asked again, the same one is shown."""
     qos = Qos(**dict(limits)) if limits else None
     with state.open() as backend:
-        _answer(state, backend.create_volume(volume_id, size, pool, thin=thin, qos=qos, timeout=timeout))
+        show_volume(state, backend.create_volume(volume_id, size, pool, thin=thin, qos=qos, timeout=timeout))
 
 
 @volume.command()
@@ -59,7 +59,7 @@ def create(
 def show(state: State, volume_id: str, timeout: float | None) -> None:
     """Show a volume as it is now."""
     with state.open() as backend:
-        _answer(state, backend.get_volume(volume_id, timeout=timeout))
+        show_volume(state, backend.get_volume(volume_id, timeout=timeout))
 
 
 @volume.command("list")
@@ -88,7 +88,7 @@ def list_(state: State, foreign: bool, timeout: float | None) -> None:
 def extend(state: State, volume_id: str, size: int, timeout: float | None) -> None:
     """Grow a volume on line."""
     with state.open() as backend:
-        _answer(state, backend.extend_volume(volume_id, size, timeout=timeout))
+        show_volume(state, backend.extend_volume(volume_id, size, timeout=timeout))
 
 
 @volume.command()
@@ -117,7 +117,7 @@ def clone(
     """Make an independent copy of a volume; a repeat completes a cut-off one."""
     with state.open() as backend, working(f"Copying {source}"):
         made = backend.clone_volume(volume_id, source, size=size, pool=pool, thin=thin, timeout=timeout)
-    _answer(state, made)
+    show_volume(state, made)
 
 
 @volume.command("from-snapshot")
@@ -134,7 +134,7 @@ def from_snapshot(
     """Make an independent volume with the bytes of a snapshot."""
     with state.open() as backend, working(f"Copying {source}"):
         made = backend.create_volume_from_snapshot(volume_id, source, size=size, pool=pool, thin=thin, timeout=timeout)
-    _answer(state, made)
+    show_volume(state, made)
 
 
 @volume.command()
@@ -147,7 +147,7 @@ def revert(state: State, volume_id: str, source: str, force: bool, timeout: floa
     """Put a volume back to one of its snapshots."""
     with state.open() as backend, working(f"Reverting {volume_id}"):
         reverted = backend.revert_volume(volume_id, source, force=force, timeout=timeout)
-    _answer(state, reverted)
+    show_volume(state, reverted)
 
 
 @volume.command()
@@ -181,7 +181,7 @@ def retype(state: State, volume_id: str, pool: str | None, thin: bool | None, ti
         raise click.UsageError("Say where to: --pool, --thin or --thick.")
     with state.open() as backend, working(f"Moving {volume_id}"):
         moved = backend.retype_volume(volume_id, pool=pool, thin=thin, timeout=timeout)
-    _answer(state, moved)
+    show_volume(state, moved)
 
 
 @volume.command()
@@ -192,7 +192,7 @@ def retype(state: State, volume_id: str, pool: str | None, thin: bool | None, ti
 def manage(state: State, volume_id: str, name: str, timeout: float | None) -> None:
     """Take over a volume that exists on the array under another name."""
     with state.open() as backend:
-        _answer(state, backend.manage_volume(volume_id, name, timeout=timeout))
+        show_volume(state, backend.manage_volume(volume_id, name, timeout=timeout))
 
 
 @volume.command()
@@ -203,7 +203,7 @@ def manage(state: State, volume_id: str, name: str, timeout: float | None) -> No
 def unmanage(state: State, volume_id: str, name: str, timeout: float | None) -> None:
     """Give a volume up under another name; its bytes and exports stay."""
     with state.open() as backend:
-        _answer(state, backend.unmanage_volume(volume_id, name, timeout=timeout))
+        show_volume(state, backend.unmanage_volume(volume_id, name, timeout=timeout))
 
 
 def done(state: State, subject: str, what: str) -> None:
@@ -211,7 +211,8 @@ def done(state: State, subject: str, what: str) -> None:
     state.answer({"id": subject, "result": what}, lambda: print_facts([(subject, what)]))
 
 
-def _answer(state: State, item: Volume) -> None:
+def show_volume(state: State, item: Volume) -> None:
+    """Answer with a volume."""
     state.answer(
         plain(item),
         lambda: print_facts(
