@@ -34,6 +34,7 @@ check:
 
 # The cinder package's own Huawei driver against the simulator, in an environment of its own.
 test-oracle: $(VENV)/.dev $(VENV)-cinder/.installed
+	tools/system-packages $(DATA_PACKAGES)
 	BLOCKDRIVERS_CINDER_VENV=$(abspath $(VENV)-cinder) $(BIN)/pytest tests/oracle
 
 bench: $(VENV)/.dev

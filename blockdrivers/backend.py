@@ -485,6 +485,7 @@ class Backend:
         *,
         format: str = "qcow2",
         max_size: int = 300 * GiB,
+        digest: bool = False,
         progress: Callable[[float], None] | None = None,
         timeout: float | None = None,
     ) -> WrittenImage:
@@ -496,11 +497,12 @@ class Backend:
             host: a name and IQN that are used for nothing but such copies.
             format: ``raw``, ``qcow2``, ``vmdk`` or ``vhd``.
             max_size: bytes; a larger volume is refused, as the platform's rule has it.
+            digest: also compute the file's SHA-256, which reads it once more.
             progress: called with the part that is done, 0.0 to 1.0.
             timeout: seconds.
 
         Returns:
-            The file's SHA-256 and sizes in bytes.
+            The file's sizes in bytes and, with `digest`, its SHA-256.
         """
         from blockdrivers.host import imagefile, images  # noqa: PLC0415
 
@@ -510,7 +512,7 @@ class Backend:
             checks.complete(volume)
             checks.imageable(volume, max_size)
             with self._lent(volume, host) as export:
-                return images.read_image(export, host, image, wanted, volume.size, progress)
+                return images.read_image(export, host, image, wanted, volume.size, digest=digest, progress=progress)
 
     @contextmanager
     def _lent(self, volume: Volume, host: Host) -> Iterator[Export]:

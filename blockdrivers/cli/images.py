@@ -90,7 +90,7 @@ def read(
     host = Host(name, iqn=iqn, chap=chap_of(chap_user, chap_secret_file))
     with state.open() as backend, _bar(state, f"{volume_id} into {file.name}") as progress:
         made = backend.copy_volume_to_image(
-            volume_id, file, host, format=format_, max_size=max_size, progress=progress, timeout=timeout
+            volume_id, file, host, format=format_, max_size=max_size, digest=True, progress=progress, timeout=timeout
         )
     facts = [
         ("file", made.path),

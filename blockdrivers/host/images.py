@@ -35,7 +35,8 @@ class WrittenImage:
 
     path: Path
     format: ImageFormat
-    sha256: str
+    sha256: str | None
+    """Of the file, in hexadecimal; None where it was not asked for."""
     size: int
     """Bytes of the file."""
     virtual_size: int
@@ -62,7 +63,14 @@ def write_image(image: ImageInfo, export: Export, host: Host, progress: Progress
 
 
 def read_image(
-    export: Export, host: Host, path: Path, format: ImageFormat, virtual_size: int, progress: Progress | None = None
+    export: Export,
+    host: Host,
+    path: Path,
+    format: ImageFormat,
+    virtual_size: int,
+    *,
+    digest: bool = False,
+    progress: Progress | None = None,
 ) -> WrittenImage:
     """Make an image file from a LUN; the file is there whole or not at all."""
     unfinished = path.with_name(f".{path.name}.unfinished")
@@ -71,7 +79,8 @@ def read_image(
             secret, lun = _lun(Path(folder), export, host)
             target = ["-O", format.driver, str(unfinished.absolute())]
             _convert([*secret, "--image-opts", lun, *target], progress, "make an image of the LUN")
-        written = WrittenImage(path, format, _sha256(unfinished), unfinished.stat().st_size, virtual_size)
+        sha256 = _sha256(unfinished) if digest else None
+        written = WrittenImage(path, format, sha256, unfinished.stat().st_size, virtual_size)
         unfinished.replace(path)
     finally:
         unfinished.unlink(missing_ok=True)

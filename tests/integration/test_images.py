@@ -110,7 +110,7 @@ def test_an_image_goes_in_and_comes_out(backend, source, tmp_path, format):
     assert seen == sorted(seen)
     assert seen[-1] == 1.0
     assert same("v", backend, source)
-    out = backend.copy_volume_to_image("v", tmp_path / "out", TRANSFER, format=format)
+    out = backend.copy_volume_to_image("v", tmp_path / "out", TRANSFER, format=format, digest=True)
     assert (out.sha256, out.size, out.virtual_size) == (sha256(out.path), out.path.stat().st_size, 2 * GiB)
     assert imagefile.inspect(out.path, format).virtual_size >= 2 * GiB
     backend.create_volume("w", 3 * GiB, "pool_a")
@@ -132,7 +132,7 @@ def test_chap_is_used_for_the_copy(backend, source, tmp_path):
     host = Host("chap", iqn="iqn.1994-05.org.example:chap", chap=Chap("chapuser", "secretsecret12"))
     backend.create_volume("v", GiB, "pool_a")
     backend.copy_image_to_volume("v", source, host, format="raw")
-    out = backend.copy_volume_to_image("v", tmp_path / "out.raw", host, format="raw")
+    out = backend.copy_volume_to_image("v", tmp_path / "out.raw", host, format="raw", digest=True)
     assert out.sha256 == sha256(source)
 
 
@@ -141,6 +141,7 @@ def test_images_leave_holes_out(backend, source, tmp_path):
     backend.copy_image_to_volume("v", source, TRANSFER, format="raw")
     out = backend.copy_volume_to_image("v", tmp_path / "out.qcow2", TRANSFER)
     assert out.size < 8 * MiB
+    assert out.sha256 is None
 
 
 def refused(backend, path, format, **more):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 import json
 import os
+import subprocess
 import sys
 import tempfile
 import urllib.request
@@ -47,7 +48,7 @@ XML = """<?xml version="1.0"?>
 <UserName>{username}</UserName><UserPassword>{password}</UserPassword></Storage>
 <LUN><LUNType>Thin</LUNType><StoragePool>pool_a;pool_b</StoragePool>
 <LUNReadyWaitInterval>1</LUNReadyWaitInterval><LUNcopyWaitInterval>1</LUNcopyWaitInterval></LUN>
-<iSCSI><DefaultTargetIP>127.0.0.11</DefaultTargetIP>{chap}</iSCSI></config>"""
+<iSCSI><DefaultTargetIP>{portal}</DefaultTargetIP>{chap}</iSCSI></config>"""
 
 
 class Lab:
@@ -65,6 +66,7 @@ class Lab:
             XML.format(
                 product="Dorado" if "V6" in ready["model"] else "V3",
                 protocol={"iscsi": "iSCSI", "fc": "FC"}[protocol],
+                portal=ready["iscsi"][0]["portal"].partition(":")[0],
                 chap=f'<Initiator Name="{IQN}" CHAPinfo="chapuser;chap-secret-12"/>' if chap else "",
                 **{key: management[key] for key in ("url", "username", "password")},
             )
@@ -252,6 +254,50 @@ def groups(lab: Lab) -> None:
             driver.delete_volume(item)
 
 
+def contents(lab: Lab) -> None:
+    """The bytes behind what this driver maps: written, kept in a snapshot, copied out of it, and out of reach after a detach."""
+    driver = lab.driver
+    volume = lab.create("create for bytes", driver.create_volume, lab.volume(61))
+    data = driver.initialize_connection(volume, CONNECTOR)["data"]
+    _io(data, "write -P 0x41 0 1M")
+    snapshot = lab.create("snapshot of bytes", driver.create_snapshot, lab.snapshot(61, volume))
+    _io(data, "write -P 0x42 0 1M")
+    twin = lab.create("volume of bytes", driver.create_volume_from_snapshot, lab.volume(62), snapshot)
+    copied = driver.initialize_connection(twin, CONNECTOR)["data"]
+    lab.seen["bytes"] = {
+        "volume": _holds(data, 0x42),
+        "copy": _holds(copied, 0x41),
+        "wrong": _holds(copied, 0x42),
+        "stranger": _holds(copied, 0x41, initiator=SECOND["initiator"]),
+    }
+    driver.terminate_connection(twin, CONNECTOR)
+    lab.seen["bytes"]["detached"] = _holds(copied, 0x41)
+    driver.terminate_connection(volume, CONNECTOR)
+    driver.delete_snapshot(snapshot)
+    for item in (volume, twin):
+        driver.delete_volume(item)
+
+
+def _io(data: dict, command: str, initiator: str = IQN) -> subprocess.CompletedProcess:
+    """Run one qemu-io command on what a connection describes."""
+    one = {key: data.get(f"target_{key}s", [data.get(f"target_{key}")])[0] for key in ("portal", "iqn", "lun")}
+    options = f"driver=iscsi,transport=tcp,portal={one['portal']},target={one['iqn']},lun={one['lun']},initiator-name={initiator}"
+    if data.get("auth_username"):
+        options += f",user={data['auth_username']},password={data['auth_password']}"
+    return subprocess.run(
+        ["qemu-io", "--image-opts", options, "-c", command, "-c", "flush"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def _holds(data: dict, pattern: int, **more: str) -> bool:
+    ended = _io(data, f"read -P {pattern} 0 1M", **more)
+    return ended.returncode == 0 and "read 1048576" in ended.stdout and "failed" not in ended.stdout
+
+
 def _state(lab: Lab) -> dict:
     with urllib.request.urlopen(f"{lab.ready['control']}/state", timeout=10) as state:
         return json.load(state)
@@ -260,13 +306,15 @@ def _state(lab: Lab) -> dict:
 def main() -> None:
     ready, protocol = json.loads(sys.argv[1]), sys.argv[2]
     lab = Lab(ready, protocol)
-    for part in (life, typed, managed, groups):
+    for part in (life, typed, managed, groups, *([contents] if protocol == "iscsi" else [])):
         part(lab)
     if protocol == "iscsi":
         with_chap = Lab(ready, protocol, chap=True)
         volume = with_chap.create("create for CHAP", with_chap.driver.create_volume, with_chap.volume(51))
         data = with_chap.run("attach with CHAP", with_chap.driver.initialize_connection, volume, CONNECTOR)["data"]
         lab.seen["chap user"] = data.get("auth_username")
+        without = {key: value for key, value in data.items() if not key.startswith("auth_")}
+        lab.seen["chap"] = {"with": _holds(data, 0), "without": _holds(without, 0)}
         with_chap.run("detach with CHAP", with_chap.driver.terminate_connection, volume, CONNECTOR)
         with_chap.run("delete after CHAP", with_chap.driver.delete_volume, volume)
         lab.trips |= with_chap.trips

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from conformance.simulation.server import SimulatedArray
-from vendors.huawei.simulator import build
+from blockdrivers.plugins import find_model
+from conformance.simulation.opening import open_array
 
 SCRIPT = Path(__file__).with_name("cinder_huawei.py")
 V5, V6 = "OceanStor 5500 V5", "Dorado 18500 V6"
@@ -36,11 +36,11 @@ TRIPS = {
 @cache
 def run(model: str, protocol: str, copy_seconds: float = 0.15) -> dict:
     python = Path(os.environ["BLOCKDRIVERS_CINDER_VENV"]) / "bin" / "python"
-    with SimulatedArray(build(model, copy_seconds=copy_seconds)) as array:
+    with open_array(find_model(model), model, copy_seconds=copy_seconds) as array:
         command = [str(python), str(SCRIPT), json.dumps(array.ready), protocol]
         ended = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert ended.returncode == 0, ended.stderr[-4000:]
-    return json.loads(ended.stdout)
+    return json.loads(ended.stdout) | {"portal": array.ready["iscsi"][0]["portal"]}
 
 
 @pytest.mark.parametrize(("model", "protocol"), CASES)
@@ -58,9 +58,16 @@ def test_every_operation_works_and_nothing_is_left(model, protocol):
 @pytest.mark.parametrize("model", [V5, V6])
 def test_iscsi_connections_carry_portal_lun_and_chap(model):
     seen = run(model, "iscsi")["seen"]
-    assert seen["connection"]["target_portals"] == ["127.0.0.11:3260"]
+    assert seen["connection"]["target_portals"] == [run(model, "iscsi")["portal"]]
     assert seen["connection"]["target_luns"] == [1]
     assert seen["chap user"] == "chapuser"
+
+
+@pytest.mark.parametrize("model", [V5, V6])
+def test_what_that_driver_maps_holds_bytes_for_the_right_host_only(model):
+    seen = run(model, "iscsi")["seen"]
+    assert seen["bytes"] == {"volume": True, "copy": True, "wrong": False, "stranger": False, "detached": False}
+    assert seen["chap"] == {"with": True, "without": False}
 
 
 @pytest.mark.parametrize("model", [V5, V6])
