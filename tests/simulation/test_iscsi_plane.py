@@ -12,7 +12,7 @@ import pytest
 
 from conformance.simulation.dataplane import Identity
 from conformance.simulation.iscsi.plane import IscsiPlane
-from tests.simulation.initiator import Disk, MiB, access, inquiry, luns, tool
+from tests.simulation.initiator import Disk, MiB, access, inquiry, luns, naa, tool
 
 ONE, TWO = "iqn.1994-05.org.example:one", "iqn.1994-05.org.example:two"
 CHAP = ("chapuser", "secretsecret12")
@@ -62,6 +62,9 @@ def test_the_identity_is_what_the_array_says(plane):
     standard = inquiry(plane.portals[0].name, iqn, 1, ONE)
     assert (standard["Vendor"], standard["Product"]) == (["HUAWEI"], ["XSG1"])
     assert inquiry(plane.portals[0].name, iqn, 1, ONE, 0x80)["Unit Serial Number"] == [wwn(1)]
+    assert [naa(portal.name, f"iqn.2006-08.com.huawei:test:{portal.address[0]}", 1, ONE) for portal in plane.portals] == [
+        wwn(1)
+    ] * 2
     assert wwn(1)[16:] in inquiry(plane.portals[0].name, iqn, 1, ONE, 0x83)["Designator"]
 
 
