@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import statistics
 import subprocess
@@ -51,6 +52,7 @@ def _cases(backend: Backend, other: Export, folder: Path) -> list[Case]:
         f"driver=iscsi,transport=tcp,portal={other.targets[0].portal},target={other.targets[0].iqn},lun={other.lun},"
         f"initiator-name={HOST.iqn}"
     )
+    numbers = itertools.count()
     raw, qcow2 = folder / "disk.raw", folder / "disk.qcow2"
     _make(raw)
     _qemu_img("-f", "raw", "-O", "qcow2", raw, qcow2)
@@ -66,8 +68,9 @@ def _cases(backend: Backend, other: Export, folder: Path) -> list[Case]:
         + [
             Case(
                 "a volume into qcow2",
-                lambda: backend.copy_volume_to_image("ours", folder / "ours.qcow2", HOST),
-                lambda: _qemu_img("--image-opts", "-O", "qcow2", lun, folder / "alone.qcow2"),
+                # A new file each time: to replace one costs a flush, which is the file system's and comes after the copy.
+                lambda: backend.copy_volume_to_image("ours", folder / f"ours-{next(numbers)}.qcow2", HOST),
+                lambda: _qemu_img("--image-opts", "-O", "qcow2", lun, folder / f"alone-{next(numbers)}.qcow2"),
             )
         ]
     )
