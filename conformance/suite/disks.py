@@ -67,7 +67,9 @@ def expect_stamp(disk: Disk, word: str, *, what: str, size: int | None = None) -
     """Insist on the bytes of that stamp, put on when the disk had `size` bytes."""
     for place in places(size or disk.size):
         found = disk.read(place, BLOCK)
-        assert found == _bytes(word, place), f"{what}: the bytes at {place} are not those written as {word!r} ({_told(found)})"
+        # No comparison within the assertion: pytest would draw the difference of two long texts, for minutes.
+        same = found == _bytes(word, place)
+        assert same, f"{what}: the bytes at {place} are not those written as {word!r} ({_told(found)})"
 
 
 def expect_zeros(disk: Disk, offset: int, length: int, *, what: str) -> None:
