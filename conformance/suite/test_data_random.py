@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import cast
 
-from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
 from blockdrivers.model import GiB
 from conformance.outcome import Level
 from conformance.suite.declare import check
 from conformance.suite.disks import BLOCK, NEEDS, attached
+from conformance.suite.machines import run_machine
 from conformance.suite.rig import Rig
 
 _EXAMPLES = 5
@@ -45,19 +44,7 @@ class _Modelled:
 )
 def test_sequences(rig: Rig) -> None:
     """Run the machine; every example works on volumes of its own and removes them."""
-    counter = iter(range(10_000))
-    run_state_machine_as_test(
-        cast("type[RuleBasedStateMachine]", lambda: _Machine(rig, next(counter))),
-        settings=settings(
-            max_examples=_EXAMPLES,
-            stateful_step_count=_STEPS,
-            deadline=None,
-            derandomize=True,
-            database=None,
-            phases=(Phase.generate,),
-            suppress_health_check=list(HealthCheck),
-        ),
-    )
+    run_machine(_Machine, rig, examples=_EXAMPLES, steps=_STEPS)
 
 
 def _has_snapshots(machine: _Machine) -> bool:
