@@ -6,7 +6,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from blockdrivers.backend import Backend, OperationRecord, Timeouts
+    from blockdrivers.backend import Backend
     from blockdrivers.config import Configuration, load, open_backend
     from blockdrivers.driver import Capabilities, Driver
     from blockdrivers.errors import BlockDriversError
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         TiB,
         Volume,
     )
+    from blockdrivers.operations import OperationRecord, Timeouts
 
 __all__ = [
     "Backend",
@@ -52,10 +53,11 @@ __all__ = [
 ]
 
 _HOME = {
-    "backend": ("Backend", "OperationRecord", "Timeouts"),
+    "backend": ("Backend",),
     "config": ("Configuration", "load", "open_backend"),
     "driver": ("Capabilities", "Driver"),
     "errors": ("BlockDriversError",),
+    "operations": ("OperationRecord", "Timeouts"),
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 

@@ -23,10 +23,11 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
-from blockdrivers.backend import Backend, OperationRecord, Timeouts
+from blockdrivers.backend import Backend
 from blockdrivers.driver import Driver
 from blockdrivers.errors import ConfigurationError
 from blockdrivers.locks import LockProvider
+from blockdrivers.operations import OperationRecord, Timeouts
 from blockdrivers.plugins import Adapter, find_adapter
 from blockdrivers.transport.tls import TlsOptions
 

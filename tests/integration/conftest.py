@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from blockdrivers.backend import Backend, Timeouts
+from blockdrivers.backend import Backend
 from blockdrivers.model import Host
+from blockdrivers.operations import Timeouts
 from conformance.simulation.server import SimulatedArray
 from vendors.huawei.driver import open_driver
 from vendors.huawei.options import OceanStorOptions

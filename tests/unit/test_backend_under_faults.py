@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from blockdrivers import reconcile
-from blockdrivers.backend import Backend, OperationRecord, Timeouts
+from blockdrivers.backend import Backend
 from blockdrivers.errors import AlreadyExists, Ambiguous, Busy, InUse, InvalidRequest, NotFound, NotSupported
 from blockdrivers.model import Chap, GiB, Host, Protocol, Qos
+from blockdrivers.operations import OperationRecord, Timeouts
 
 HOST = Host("h1", iqn="iqn.1994-05.org.example:h1")
 FAULTS = ("none", "none", "busy", "lost before", "lost after")
