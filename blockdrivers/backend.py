@@ -7,15 +7,15 @@ kill, from any process. Nothing is kept but on the array.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar
 
-from blockdrivers import checks, compare, naming, reconcile
+from blockdrivers import checks, compare, deadline, naming, reconcile
 from blockdrivers.driver import Capabilities, Driver, Source, VolumeSpec
-from blockdrivers.errors import NotFound
+from blockdrivers.errors import BlockDriversError, NotFound
 from blockdrivers.model import (
     Dependant,
     Export,
@@ -41,6 +41,9 @@ if TYPE_CHECKING:
     from blockdrivers.host.images import WrittenImage
 
 T = TypeVar("T")
+
+_TIDY_SECONDS = 10.0
+"""How long a copy that failed may still take to leave nothing behind on the array."""
 
 
 class Backend(Operations):
@@ -473,11 +476,16 @@ class Backend(Operations):
         volume_id = str(volume.volume_id)
         if Dependant.EXPORT in volume.dependants:
             # Its own is left of a copy that was killed; the export below absorbs it.
-            checks.lendable(volume, {export.host for export in self.list_exports(volume_id)} - {host.name})
+            own = {host.name, self._host_name(host.name)}
+            checks.lendable(volume, {export.host for export in self.list_exports(volume_id)} - own)
         try:
             yield self.export(volume_id, host, Protocol.ISCSI)
-        finally:
-            self.unexport(volume_id, host, Protocol.ISCSI)
+        except BaseException:
+            # The copy has failed, perhaps because its time is up: what goes wrong from here on must not hide that.
+            with deadline.apart(_TIDY_SECONDS, f"take {volume_id} away from {host.name}"), suppress(BlockDriversError):
+                self.unexport(volume_id, host, Protocol.ISCSI)
+            raise
+        self.unexport(volume_id, host, Protocol.ISCSI)
 
     # QoS, retype, manage
 

@@ -53,6 +53,17 @@ def deadline(seconds: float, operation: str) -> Iterator[Deadline]:
         _current.reset(token)
 
 
+@contextmanager
+def apart(seconds: float, operation: str) -> Iterator[Deadline]:
+    """Open a deadline that no enclosing one shortens: for tidying up after one that has passed."""
+    token = _current.set(None)
+    try:
+        with deadline(seconds, operation) as own:
+            yield own
+    finally:
+        _current.reset(token)
+
+
 def remaining(default: float) -> float:
     """Return the seconds left for the current operation, at most `default`; raise `DeadlineExceeded` when none are."""
     current = _current.get()

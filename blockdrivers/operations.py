@@ -20,6 +20,7 @@ from blockdrivers.references import References
 
 T = TypeVar("T")
 
+# By this name operations are known to whoever filters logs: they are the backend's, wherever they are written.
 _log = logging.getLogger("blockdrivers.backend")
 
 

@@ -9,20 +9,24 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from blockdrivers.deadline import remaining
 from blockdrivers.errors import InvalidRequest
+from blockdrivers.host import programs
+from blockdrivers.host.programs import qemu_value
 
 _INFO_SECONDS = 30
 _INFO_BYTES = 1024**3
 _INFO_OUTPUT = 1024**2
 _SECTOR = 512
-_REASON = 300
-_MAX_VMDK_DESCRIPTOR = 64 * 1024
+_VMDK_DESCRIPTOR = 64 * 1024
+_VMDK_ACCESS = frozenset({"RW", "RDONLY", "NOACCESS"})
+_VMDK_ORPHAN = 0xFFFFFFFF
 _QCOW2, _VMDK, _VHD = b"QFI\xfb", b"KDMV", b"conectix"
 _VMDK_TEXT = b"# Disk DescriptorFile"
 _QCOW2_V3 = 3
@@ -57,8 +61,7 @@ class ImageInfo:
     @property
     def options(self) -> str:
         """The image as QEMU's options: no name in it is ever taken for another protocol or format."""
-        filename = str(self.path.absolute()).replace(",", ",,")
-        return f"driver={self.format.driver},file.driver=file,file.filename={filename}"
+        return f"driver={self.format.driver},file.driver=file,file.filename={qemu_value(self.path.absolute())}"
 
 
 def image_format(name: str) -> ImageFormat:
@@ -73,13 +76,16 @@ def inspect(path: Path, claimed: str) -> ImageInfo:
     """Return what an image file is.
 
     Args:
-        path: the file; its content is not trusted.
+        path: the file; its content is not trusted, but nobody else may change it from here on.
         claimed: the format that its owner says it has.
 
     Raises:
         InvalidRequest: there is no such file, it has another format, it refers to other files, or it is broken.
+        ConfigurationError: a program is missing on this machine.
     """
     wanted = image_format(claimed)
+    if path.exists() and not path.is_file():
+        raise InvalidRequest(f"The image {path} is no regular file.")
     try:
         with path.open("rb") as file:
             found = _format_of(file)
@@ -115,24 +121,28 @@ def _qcow2_references(file: IO[bytes], name: str) -> None:
 
 
 def _vmdk_references(file: IO[bytes], name: str) -> None:
+    """Take a disk of one sparse extent, which is this file, and nothing else.
+
+    A header without a capacity makes QEMU follow the extents that the descriptor names, which can be any file of this machine.
+    The descriptor is read as far as QEMU reads it, whatever length the header gives.
+    """
     header = _at(file, 0, _SECTOR)
-    if not header.startswith(_VMDK):
+    if not header.startswith(_VMDK) or not any(header[12:20]):
         raise _refers(name, "extent files")
-    start, length = (int.from_bytes(header[at : at + 8], "little") * _SECTOR for at in (28, 36))
-    text = _at(file, start, min(length, _MAX_VMDK_DESCRIPTOR)).split(b"\0", 1)[0].decode("utf-8", "replace")
-    kind = re.search(r'^createType\s*=\s*"([^"]*)"', text, re.MULTILINE)
-    extents = re.findall(r"^(?:RW|RDONLY|NOACCESS)\s+\d+\s+(\w+)", text, re.MULTILINE)
-    parent = re.search(r"^parentCID\s*=\s*(\w+)", text, re.MULTILINE)
-    if kind is None or kind[1] not in _VMDK_KINDS or extents != ["SPARSE"]:
+    text = _at(file, int.from_bytes(header[28:36], "little") * _SECTOR, _VMDK_DESCRIPTOR).split(b"\0", 1)[0].decode("latin-1")
+    extents = [words[2:3] for words in map(str.split, text.splitlines()) if words and words[0] in _VMDK_ACCESS]
+    kinds = re.findall(r'createType="([^"]*)"', text)
+    if len(kinds) != 1 or kinds[0] not in _VMDK_KINDS or extents != [["SPARSE"]]:
         raise _refers(name, "extent files")
-    if "parentFileNameHint" in text or (parent is not None and parent[1].lower() != "ffffffff"):
+    if "parentFileNameHint" in text or re.findall(r"parentCID=(\w+)", text) not in ([], ["ffffffff"]):
         raise _refers(name, "a parent")
 
 
 def _vhd_references(file: IO[bytes], name: str) -> None:
-    footer = _vhd_footer(file)
-    if int.from_bytes(footer[60:64], "big") == _VHD_DIFFERENCING:
-        raise _refers(name, "a parent")
+    # A growing disk begins with a copy of its footer, and it is the copy that QEMU believes.
+    for footer in (_at(file, 0, _SECTOR), _vhd_footer(file)):
+        if footer.startswith(_VHD) and int.from_bytes(footer[60:64], "big") == _VHD_DIFFERENCING:
+            raise _refers(name, "a parent")
 
 
 _REFERENCES = {
@@ -160,18 +170,30 @@ def _at(file: IO[bytes], offset: int, length: int) -> bytes:
 
 def _virtual_size(image: ImageInfo) -> int:
     """Ask qemu-img, bounded in memory and time: the file may be made to cost it a lot."""
-    limits = ["prlimit", f"--as={_INFO_BYTES}", f"--cpu={_INFO_SECONDS}", "setpriv", "--pdeathsig", "KILL"]
-    command = [*limits, "qemu-img", "info", "--output=json", "--image-opts", image.options]
+    programs.require("qemu-img", "prlimit", "setpriv")
+    limits = ["prlimit", f"--as={_INFO_BYTES}", f"--cpu={_INFO_SECONDS}"]
+    command = [*limits, *programs.TIED, "qemu-img", "info", "--output=json", "--image-opts", image.options]
     try:
         ended = subprocess.run(command, capture_output=True, timeout=remaining(_INFO_SECONDS), check=False)
     except subprocess.TimeoutExpired:
+        remaining(_INFO_SECONDS)
         raise InvalidRequest(f"The image {image.path.name} took qemu-img longer than {_INFO_SECONDS} s to read.") from None
-    except FileNotFoundError:
-        raise InvalidRequest("qemu-img, prlimit or setpriv is missing; install Debian's qemu-utils and util-linux.") from None
     if ended.returncode or len(ended.stdout) > _INFO_OUTPUT:
-        said = ended.stderr.decode("utf-8", "replace").strip()[-_REASON:]
-        raise InvalidRequest(f"The image {image.path.name} cannot be used as {image.format}: {said or 'qemu-img gave up'}.")
+        said = programs.last_words(ended.stderr) or "qemu-img gave up"
+        raise InvalidRequest(f"The image {image.path.name} cannot be used as {image.format}: {said}.")
     told = json.loads(ended.stdout)
-    if {"backing-filename", "full-backing-filename"} & told.keys() or "data-file" in json.dumps(told.get("format-specific")):
+    if _tells_of_others(told, image.path):
         raise _refers(image.path.name, "another file")
     return int(told["virtual-size"])
+
+
+def _tells_of_others(told: Mapping[str, Any], path: Path) -> bool:
+    """Tell whether qemu-img has found a reference that the headers did not show: the second line of defence."""
+    details = told.get("format-specific", {}).get("data", {})
+    extents = {extent["filename"] for extent in details.get("extents", ())}
+    return bool(
+        {"backing-filename", "full-backing-filename"} & told.keys()
+        or "data-file" in details
+        or extents - {str(path.absolute())}
+        or details.get("parent-cid", _VMDK_ORPHAN) != _VMDK_ORPHAN
+    )

@@ -13,8 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, cast
 
+from blockdrivers import deadline
 from blockdrivers.deadline import remaining
-from blockdrivers.errors import AttachError, ConfigurationError, InvalidRequest
+from blockdrivers.errors import AttachError, InvalidRequest
+from blockdrivers.host import programs
 from blockdrivers.host.imagefile import ImageFormat, ImageInfo
 from blockdrivers.host.userspace import lun_options
 from blockdrivers.model import Export, Host
@@ -25,7 +27,6 @@ Progress = Callable[[float], None]
 _LONGEST = 7 * 86_400.0
 _LONGEST_READ = 1.0
 _PERCENT = re.compile(rb"\(\s*([\d.]+)/100%\)")
-_REASON = 400
 _CHUNK = 1024 * 1024
 
 
@@ -94,21 +95,18 @@ def _lun(folder: Path, export: Export, host: Host) -> tuple[Sequence[str], str]:
 
 
 def _convert(arguments: Sequence[str], progress: Progress | None, what: str) -> None:
-    command = ["setpriv", "--pdeathsig", "KILL", "qemu-img", "convert", "-p", *arguments]
+    programs.require("qemu-img", "setpriv")
+    command = [*programs.TIED, "qemu-img", "convert", "-p", *arguments]
     with tempfile.TemporaryFile() as said:
-        try:
-            process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=said)
-        except FileNotFoundError:
-            raise ConfigurationError("qemu-img or setpriv is missing; install Debian's qemu-utils and util-linux.") from None
-        try:
-            _follow(cast("IO[bytes]", process.stdout), progress)
-            status = process.wait(remaining(_LONGEST))
-        finally:
-            process.kill()
-            process.wait()
-        if status:
+        with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=said) as process:
+            try:
+                _follow(cast("IO[bytes]", process.stdout), progress)
+                deadline.wait_until(process.poll, what="qemu-img to end")
+            finally:
+                process.kill()
+        if process.returncode:
             said.seek(0)
-            reason = " ".join(said.read().decode("utf-8", "replace").split())[-_REASON:]
+            reason = programs.last_words(said.read())
             raise AttachError(f"qemu-img could not {what} ({reason}); what was written is not complete: call again.")
 
 

@@ -7,7 +7,6 @@ Needs ``qemu-storage-daemon`` and QEMU's iSCSI driver (Debian: qemu-system-commo
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -17,25 +16,24 @@ from pathlib import Path
 
 from blockdrivers.deadline import remaining
 from blockdrivers.errors import AttachError, ConfigurationError
+from blockdrivers.host import programs
 from blockdrivers.host.nbd import NbdClient
+from blockdrivers.host.programs import qemu_value
 from blockdrivers.model import Chap, IscsiTarget
 
 PROGRAM = "qemu-storage-daemon"
-_TIED = ("setpriv", "--pdeathsig", "KILL")
-"""The process ends with the thread that started it, however that ends."""
 _START_SECONDS = 30.0
 _STOP_SECONDS = 10.0
 _POLL_SECONDS = 0.01
 _NODE = "lun"
 _FUSE = Path("/dev/fuse")
-_REASON = 400
 
 
 @cache
 def missing() -> str | None:
     """Return what this machine lacks, as a sentence; None where it has everything."""
-    if lacking := [program for program in (PROGRAM, _TIED[0]) if shutil.which(program) is None]:
-        return f"{', '.join(lacking)} cannot be found; install Debian's qemu-system-common, qemu-block-extra and util-linux."
+    if reason := programs.lacking(PROGRAM, "setpriv"):
+        return reason
     # The driver is a module of its own; without it the daemon does not get as far as missing the other options.
     probe = [PROGRAM, "--blockdev", "driver=iscsi,node-name=probe"]
     said = subprocess.run(probe, capture_output=True, text=True, timeout=_START_SECONDS, check=False).stderr
@@ -61,7 +59,7 @@ def open_lun(target: IscsiTarget, lun: int, initiator: str, chap: Chap | None = 
         ConfigurationError: a program is missing on this machine.
     """
     with _folder() as folder:
-        server = ["--nbd-server", f"addr.type=unix,addr.path={_escaped(str(folder / 'nbd'))}"]
+        server = ["--nbd-server", f"addr.type=unix,addr.path={qemu_value(folder / 'nbd')}"]
         export = ["--export", f"type=nbd,id=export,node-name={_NODE},name={_NODE},writable=on"]
         disk = lun_options(folder, target, lun, initiator, chap)
         with (
@@ -84,7 +82,7 @@ def lun_as_file(target: IscsiTarget, lun: int, initiator: str, chap: Chap | None
     with _folder() as folder:
         file = folder / "lun"
         file.touch(mode=0o600)
-        export = ["--export", f"type=fuse,id=export,node-name={_NODE},mountpoint={_escaped(str(file))},writable=on"]
+        export = ["--export", f"type=fuse,id=export,node-name={_NODE},mountpoint={qemu_value(file)},writable=on"]
         try:
             with _daemon(folder, lun_options(folder, target, lun, initiator, chap), export, f"LUN {lun} of {target.iqn}"):
                 yield file
@@ -122,7 +120,7 @@ def _daemon(folder: Path, lun: tuple[Sequence[str], str], exports: Sequence[str]
     """Serve a LUN for the length of a block."""
     ready, said = folder / "ready", folder / "said"
     secret, options = lun
-    command = [*_TIED, PROGRAM, *secret, "--blockdev", f"node-name={_NODE},{options}", *exports, "--pidfile", str(ready)]
+    command = [*programs.TIED, PROGRAM, *secret, "--blockdev", f"node-name={_NODE},{options}", *exports, "--pidfile", str(ready)]
     with said.open("wb") as output:
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
     try:
@@ -149,7 +147,7 @@ def _await_ready(process: subprocess.Popen[bytes], ready: Path, said: Path, what
 def _run(*command: str) -> str:
     ended = subprocess.run(command, capture_output=True, text=True, timeout=_STOP_SECONDS, check=False)
     if ended.returncode:
-        raise AttachError(f"{command[0]} failed: {ended.stderr.strip()[-_REASON:]}")
+        raise AttachError(f"{command[0]} failed: {programs.last_words(ended.stderr)}")
     return ended.stdout
 
 
@@ -173,20 +171,14 @@ def lun_options(folder: Path, target: IscsiTarget, lun: int, initiator: str, cha
         secret = folder / "secret"
         secret.touch(mode=0o600)
         secret.write_text(chap.secret, encoding="utf-8")
-        before = ("--object", f"secret,id=chap,file={_escaped(str(secret))}")
+        before = ("--object", f"secret,id=chap,file={qemu_value(secret)}")
         where |= {"user": chap.username, "password-secret": "chap"}
-    return before, ",".join(f"{key}={_escaped(value)}" for key, value in where.items())
-
-
-def _escaped(value: str) -> str:
-    """Return a value that ends where it ends: QEMU splits its options at commas."""
-    return value.replace(",", ",,")
+    return before, ",".join(f"{key}={qemu_value(value)}" for key, value in where.items())
 
 
 def _refused(what: str, said: str) -> AttachError:
-    reason = " ".join(said.split())[-_REASON:]
     return AttachError(
-        f"{what} cannot be opened ({reason}); check that the volume is exported to this initiator name, the CHAP credentials, "
+        f"{what} cannot be opened ({programs.last_words(said)}); check that the volume is exported to this initiator name, the CHAP credentials, "
         "the portal and the network."
     )
 

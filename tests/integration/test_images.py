@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from blockdrivers import GiB, Host, MiB, Protocol, open_backend
-from blockdrivers.errors import DeadlineExceeded, InUse, InvalidRequest
+from blockdrivers.errors import ConfigurationError, DeadlineExceeded, InUse, InvalidRequest
 from blockdrivers.host import imagefile, userspace
 from blockdrivers.model import Chap
 from blockdrivers.plugins import find_model
@@ -173,6 +173,78 @@ def test_images_that_refer_to_other_files_are_refused(backend, tmp_path):
     assert "extent files" in refused(backend, descriptor, "vmdk")
 
 
+def vmdk(path: Path, *descriptor: str, capacity: int = 0, length: int = 1) -> Path:
+    """Make a VMDK of a header and a descriptor, whose length the header gives in sectors."""
+    header = bytearray(512)
+    header[0:8] = b"KDMV" + (1).to_bytes(4, "little")
+    for at, value in ((12, capacity), (20, 128), (28, 1), (36, length)):
+        header[at : at + 8] = value.to_bytes(8, "little")
+    path.write_bytes(bytes(header) + "\n".join(descriptor).encode().ljust(64 * 1024, b"\0"))
+    return path
+
+
+HONEST = ("# Disk DescriptorFile", "CID=12345678", "parentCID=ffffffff", 'createType="monolithicSparse"', 'RW 16 SPARSE "self"')
+
+
+@pytest.mark.parametrize(
+    ("extra", "how"),
+    [
+        ((), {"capacity": 0}),
+        (('# createType="monolithicFlat"',), {"capacity": 16}),
+        (('  RW 16 FLAT "{secret}" 0',), {"capacity": 16}),
+        (("#" * 600, 'RW 16 FLAT "{secret}" 0'), {"capacity": 16}),
+        (("#" * 600, 'parentFileNameHint="{secret}"'), {"capacity": 16}),
+    ],
+    ids=["no-capacity", "a-type-in-a-comment", "an-indented-extent", "an-extent-past-the-length", "a-parent-past-the-length"],
+)
+def test_a_vmdk_that_hides_what_it_refers_to_is_refused(backend, tmp_path, extra, how):
+    """What QEMU reads in a descriptor is more than its header gives, and found in other ways than a person would look for it."""
+    backend.create_volume("v", GiB, "pool_a")
+    secret = tmp_path / "secret"
+    secret.write_bytes(b"secret!!" * 1024)
+    evil = vmdk(tmp_path / "evil.vmdk", *HONEST, *(line.format(secret=secret) for line in extra), **how)
+    assert "refers to" in refused(backend, evil, "vmdk")
+
+
+def test_the_vmdk_that_makes_qemu_read_another_file_is_refused(backend, tmp_path):
+    """The worst of them, shown to work on qemu-img itself, so that this test is known to test something."""
+    backend.create_volume("v", GiB, "pool_a")
+    secret, out = tmp_path / "secret", tmp_path / "out"
+    secret.write_bytes(b"secret!!" * 1024)
+    lines = ['# createType="monolithicFlat"', *HONEST[:-1], 'RDONLY 16 SPARSE "self"', "#" * 600, f' RW 16 FLAT "{secret}" 0']
+    evil = vmdk(tmp_path / "evil.vmdk", HONEST[0], *lines)
+    subprocess.run(["qemu-img", "convert", "-f", "vmdk", "-O", "raw", str(evil), str(out)], check=True)
+    assert out.read_bytes().startswith(b"secret!!")
+    assert "extent files" in refused(backend, evil, "vmdk")
+
+
+def test_what_is_no_regular_file_is_refused(backend, tmp_path):
+    backend.create_volume("v", GiB, "pool_a")
+    os.mkfifo(tmp_path / "pipe")
+    assert "no regular file" in refused(backend, tmp_path / "pipe", "raw")
+    assert "no regular file" in refused(backend, Path("/dev/zero"), "raw")
+
+
+def test_a_differencing_vhd_is_refused_by_either_footer(backend, source, tmp_path):
+    backend.create_volume("v", GiB, "pool_a")
+    whole = image(source, tmp_path, "vhd").read_bytes()
+    for place in (60, len(whole) - 512 + 60):
+        changed = bytearray(whole)
+        changed[place : place + 4] = (4).to_bytes(4, "big")
+        (tmp_path / "d.vhd").write_bytes(changed)
+        assert "a parent" in refused(backend, tmp_path / "d.vhd", "vhd")
+
+
+def test_a_missing_program_is_named(backend, source, monkeypatch):
+    backend.create_volume("v", GiB, "pool_a")
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(ConfigurationError, match="qemu-utils"):
+        backend.copy_image_to_volume("v", source, TRANSFER, format="raw")
+    with pytest.raises(ConfigurationError, match="qemu-utils"):
+        backend.copy_volume_to_image("v", source.with_name("none"), TRANSFER)
+    assert backend.list_exports("v") == []
+
+
 def test_images_that_are_not_what_was_said_are_refused(backend, source, tmp_path):
     backend.create_volume("v", GiB, "pool_a")
     qcow2 = image(source, tmp_path, "qcow2")
@@ -224,9 +296,12 @@ def test_a_copy_that_meets_its_deadline_leaves_no_file_and_no_export(backend, so
     with pytest.raises(DeadlineExceeded):
         backend.copy_volume_to_image("v", tmp_path / "out", TRANSFER, timeout=2)
     assert list(tmp_path.iterdir()) == [slow]
+    assert backend.list_exports("v") == []
 
 
-def test_a_copy_killed_half_way_is_made_whole_by_a_repeat(array, backend, source, tmp_path):
+@pytest.mark.parametrize("name", ["transfer", "Transfer host of hall 3, for nothing else"])
+def test_a_copy_killed_half_way_is_made_whole_by_a_repeat(array, backend, source, tmp_path, name):
+    host = Host(name, iqn=TRANSFER.iqn)
     backend.create_volume("v", GiB, "pool_a")
     slow = tmp_path / "bin"
     slow.mkdir()
@@ -238,7 +313,7 @@ def test_a_copy_killed_half_way_is_made_whole_by_a_repeat(array, backend, source
     script = (
         "from pathlib import Path\nfrom blockdrivers import *\n"
         f"with open_backend({str(array.config)!r}, 'a') as backend:\n"
-        f"    backend.copy_image_to_volume('v', Path({str(source)!r}), {TRANSFER!r}, format='raw',\n"
+        f"    backend.copy_image_to_volume('v', Path({str(source)!r}), {host!r}, format='raw',\n"
         "        progress=lambda done: print(done, flush=True))\n"
     )
     environment = dict(os.environ) | {"PATH": f"{slow}:{os.environ['PATH']}", "TMPDIR": str(tmp_path)}
@@ -246,10 +321,11 @@ def test_a_copy_killed_half_way_is_made_whole_by_a_repeat(array, backend, source
         assert process.stdout is not None
         assert process.stdout.readline() == "0.4\n"
         process.send_signal(signal.SIGKILL)
-    assert [export.host for export in backend.list_exports("v")] == ["transfer"]
-    backend.copy_image_to_volume("v", source, TRANSFER, format="raw")
-    assert same("v", backend, source)
+    assert len(backend.list_exports("v")) == 1
+    backend.copy_image_to_volume("v", source, host, format="raw")
     assert backend.list_exports("v") == []
+    backend.remove_host(host)
+    assert same("v", backend, source)
 
 
 def test_what_qemu_img_says_of_an_image_is_checked_too(tmp_path, monkeypatch):

@@ -72,3 +72,14 @@ def test_one_lock_per_name():
     thread.join(5)
     assert order == ["meanwhile", "first"]
     assert locks._held == {}
+
+
+def test_tidying_up_has_its_own_time_when_the_outer_deadline_has_passed():
+    with deadline.deadline(0, "outer"):
+        with pytest.raises(DeadlineExceeded):
+            deadline.remaining(1)
+        with deadline.apart(5, "tidy up") as own:
+            assert 4 < own.remaining <= 5
+            assert deadline.remaining(1) == 1
+        with pytest.raises(DeadlineExceeded):
+            deadline.remaining(1)

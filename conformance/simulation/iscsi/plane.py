@@ -14,6 +14,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from blockdrivers.host import programs
 from conformance.simulation.dataplane import Access, Identity
 from conformance.simulation.iscsi import target
 from conformance.simulation.iscsi.files import Files
@@ -29,10 +30,7 @@ _SPARE = Path("/dev/shm")  # noqa: S108 - for sparse files beyond the 16 TiB tha
 
 def missing() -> str | None:
     """Return what this machine lacks for a data plane, as a sentence; None where it has everything."""
-    absent = [program for program in target.PROGRAMS if shutil.which(program) is None]
-    if not absent:
-        return None
-    return f"{', '.join(absent)} cannot be found; install Debian's tgt and util-linux."
+    return programs.lacking(*target.PROGRAMS)
 
 
 class IscsiPlane:

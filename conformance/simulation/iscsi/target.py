@@ -13,9 +13,12 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+
+from blockdrivers.host import programs
 
 PROGRAMS = ("tgtd", "tgtadm", "setpriv")
 
@@ -55,19 +58,17 @@ class Target:
     """
 
     def __init__(self, names: Sequence[str], spawn: Spawn) -> None:
-        self._folder = tempfile.TemporaryDirectory(prefix="blockdrivers-tgt-")
-        self._environment = dict(os.environ) | {"TGT_IPC_SOCKET": str(Path(self._folder.name) / "socket")}
         self._targets = range(1, len(names) + 1)
         self._units: dict[int, Unit] = {}
         self._initiators: frozenset[str] = frozenset()
         self._chap: tuple[str, str] | None = None
-        try:
-            self._process, self.port = self._started(spawn)
+        with ExitStack() as opened:
+            folder = opened.enter_context(tempfile.TemporaryDirectory(prefix="blockdrivers-tgt-"))
+            self._environment = dict(os.environ) | {"TGT_IPC_SOCKET": str(Path(folder) / "socket")}
+            self._process, self.port = self._started(spawn, opened)
             for number, name in zip(self._targets, names, strict=True):
                 self._admin("target", "new", "--tid", str(number), "--targetname", name)
-        except BaseException:
-            self._folder.cleanup()
-            raise
+            self._closing = opened.pop_all()
 
     @property
     def units(self) -> dict[int, Unit]:
@@ -76,9 +77,7 @@ class Target:
 
     def stop(self) -> None:
         """End the daemon; sessions are cut."""
-        self._process.kill()
-        self._process.wait(_STOP_SECONDS)
-        self._folder.cleanup()
+        self._closing.close()
 
     def admit(self, initiators: Iterable[str], chap: tuple[str, str] | None) -> None:
         """Let exactly these initiator names log in, with this CHAP user and secret where there is one."""
@@ -148,26 +147,20 @@ class Target:
 
     # The process
 
-    def _started(self, spawn: Spawn) -> tuple[subprocess.Popen[bytes], int]:
+    def _started(self, spawn: Spawn, opened: ExitStack) -> tuple[subprocess.Popen[bytes], int]:
         for _ in range(_PORT_TRIES):
             port = _free_port()
-            command = ["setpriv", "--pdeathsig", "KILL", "tgtd", "-f", "-t", "1", "--iscsi", f"portal=127.0.0.1:{port}"]
+            command = [*programs.TIED, "tgtd", "-f", "-t", "1", "--iscsi", f"portal=127.0.0.1:{port}"]
             process = spawn(command, self._environment)
-            self._process = process
-            try:
-                self._await(self._answers, "answer")
-                if _listens(process.pid, port):
-                    return process, port
-            except BaseException:
-                process.kill()
-                process.wait(_STOP_SECONDS)
-                raise
-            process.kill()
-            process.wait(_STOP_SECONDS)
+            opened.callback(_end, process)
+            self._await(partial(self._answers, process), "answer")
+            if _listens(process.pid, port):
+                return process, port
+            _end(process)
         raise TargetError(f"tgtd found no free TCP port in {_PORT_TRIES} tries.")
 
-    def _answers(self) -> bool:
-        if (status := self._process.poll()) is not None:
+    def _answers(self, process: subprocess.Popen[bytes]) -> bool:
+        if (status := process.poll()) is not None:
             raise TargetError(f"tgtd ended at its start with status {status}.")
         try:
             self._admin("target", "show")
@@ -200,6 +193,12 @@ class Target:
         if ended.returncode:
             # The arguments may hold a CHAP secret: they are not repeated.
             raise TargetError(f"tgtadm could not {operation} the {mode}: {ended.stderr.strip()}")
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End a daemon the only way that it heeds."""
+    process.kill()
+    process.wait(_STOP_SECONDS)
 
 
 def _free_port() -> int:
