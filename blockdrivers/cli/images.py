@@ -15,13 +15,23 @@ from blockdrivers.cli.sizes import format_size, size_argument
 from blockdrivers.cli.volumes import show_volume
 from blockdrivers.model import Host
 
-format_option = click.option(
-    "--format", "format_", metavar="raw|qcow2|vmdk|vhd", required=True, help="What the image is, or is to be."
-)
-initiator_option = click.option(
-    "--iqn", required=True, metavar="IQN", help="Initiator name for the copy; one that is used for nothing else."
-)
-host_option = click.option("--host", "name", default="image-copy", show_default=True, help="What the array is to call it.")
+
+def copy_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Add what both directions take: the volume, the file, its format, and whom the volume is exported to meanwhile."""
+    options = (
+        click.argument("volume_id", metavar="ID"),
+        click.argument("file", type=click.Path(path_type=Path), metavar="FILE"),
+        click.option("--format", "format_", metavar="raw|qcow2|vmdk|vhd", required=True, help="What the image is, or is to be."),
+        click.option(
+            "--iqn", required=True, metavar="IQN", help="Initiator name for the copy; one that is used for nothing else."
+        ),
+        click.option("--host", "name", default="image-copy", show_default=True, help="What the array is to call it."),
+        chap_options,
+        timeout_option,
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
 
 
 @click.group(cls=Group)
@@ -30,14 +40,8 @@ def image() -> None:
 
 
 @image.command()
-@click.argument("volume_id", metavar="ID")
-@click.argument("file", type=click.Path(path_type=Path), metavar="FILE")
-@format_option
-@initiator_option
-@host_option
-@chap_options
+@copy_options
 @click.option("--sha256", metavar="DIGEST", help="Of the file; it is checked before anything is written.")
-@timeout_option
 @pass_state
 def write(
     state: State,
@@ -62,16 +66,10 @@ def write(
 
 
 @image.command()
-@click.argument("volume_id", metavar="ID")
-@click.argument("file", type=click.Path(path_type=Path), metavar="FILE")
-@format_option
-@initiator_option
-@host_option
-@chap_options
+@copy_options
 @click.option(
     "--max-size", type=size_argument, metavar="SIZE", default="300GiB", show_default=True, help="A larger volume is refused."
 )
-@timeout_option
 @pass_state
 def read(
     state: State,

@@ -122,10 +122,10 @@ def _all(run: Callable[[Protocol, Lifeline], Certificate], protocols: Sequence[P
     with Lifeline() as lifeline, ThreadPoolExecutor(at_once) as threads:
         try:
             runs = [threads.submit(run, protocol, lifeline) for protocol in protocols]
-            wait(runs, return_when=FIRST_EXCEPTION)
-            for failed in (ended for ended in runs if ended.done() and ended.exception()):
-                failed.result()
-            return [ended.result() for ended in runs]
+            ended, _ = wait(runs, return_when=FIRST_EXCEPTION)
+            for run_ended in ended:
+                run_ended.result()
+            return [each.result() for each in runs]
         finally:
             lifeline.cut()
             threads.shutdown(wait=False, cancel_futures=True)

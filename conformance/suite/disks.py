@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from random import Random
-from typing import Protocol
 
 from blockdrivers.host import userspace
 from blockdrivers.host.nbd import NbdClient
@@ -18,26 +17,12 @@ BLOCK = 64 * 1024
 """Bytes in each stamp."""
 
 
-class Disk(Protocol):
-    """What can be stamped and read."""
-
-    size: int
-
-    def read(self, offset: int, length: int) -> bytes:
-        """Return bytes."""
-        ...
-
-    def write(self, offset: int, data: bytes) -> None:
-        """Write bytes."""
-        ...
-
-
 @contextmanager
-def attached(rig: Rig, tag: str = "v", host: Host | None = None, *, portal: int = 0) -> Iterator[NbdClient]:
+def attached(rig: Rig, tag: str = "v", host: Host | None = None) -> Iterator[NbdClient]:
     """Export a volume of this check, open it, and take it away again at the end."""
     used = rig.track_host(host or rig.host)
     export = rig.export(tag, used)
-    with opened(export, used, portal=portal) as disk:
+    with opened(export, used) as disk:
         yield disk
     rig.backend.unexport(rig.id(tag), used, rig.protocol)
 
@@ -57,13 +42,13 @@ def places(size: int) -> tuple[int, ...]:
     return (0, size // 2, size - BLOCK)
 
 
-def stamp(disk: Disk, word: str) -> None:
+def stamp(disk: NbdClient, word: str) -> None:
     """Write bytes that no other word gives."""
     for place in places(disk.size):
         disk.write(place, _bytes(word, place))
 
 
-def expect_stamp(disk: Disk, word: str, *, what: str, size: int | None = None) -> None:
+def expect_stamp(disk: NbdClient, word: str, *, what: str, size: int | None = None) -> None:
     """Insist on the bytes of that stamp, put on when the disk had `size` bytes."""
     for place in places(size or disk.size):
         found = disk.read(place, BLOCK)
@@ -72,7 +57,7 @@ def expect_stamp(disk: Disk, word: str, *, what: str, size: int | None = None) -
         assert same, f"{what}: the bytes at {place} are not those written as {word!r} ({_told(found)})"
 
 
-def expect_zeros(disk: Disk, offset: int, length: int, *, what: str) -> None:
+def expect_zeros(disk: NbdClient, offset: int, length: int, *, what: str) -> None:
     """Insist on zeros."""
     found = disk.read(offset, length)
     assert not any(found), f"{what}: the bytes at {offset} are not zero ({_told(found)})"
