@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import click
-import yaml
 
 from blockdrivers.cli.base import PROTOCOL_METAVAR, Command, State, console, pass_state, print_json, protocol_argument
 from blockdrivers.errors import ConfigurationError, InvalidRequest
@@ -150,7 +148,7 @@ def _target(
 
 @contextmanager
 def _simulated(model: str, protocol: Protocol) -> Iterator[tuple[Target, Adapter]]:
-    from conformance.simulation.opening import open_array  # noqa: PLC0415
+    from conformance.simulation.opening import BACKEND, open_array, write_config  # noqa: PLC0415
 
     adapter = find_model(model)
     if protocol not in adapter.protocols:
@@ -158,11 +156,11 @@ def _simulated(model: str, protocol: Protocol) -> Iterator[tuple[Target, Adapter
     fabric = [wwpn for host in TEST_HOSTS for wwpn in host.wwpns]
     with open_array(adapter, model, fabric=fabric) as array, tempfile.TemporaryDirectory(prefix="certify-") as folder:
         pools: Sequence[str] = array.ready["pools"]
-        config = _write_config(Path(folder), adapter, array.ready)
+        config = write_config(Path(folder), adapter, array.ready, timeouts=_TIMEOUTS)
         yield (
             Target(
                 config=config,
-                backend="certify",
+                backend=BACKEND,
                 protocol=protocol,
                 pool=pools[0],
                 other_pool=pools[1] if len(pools) > 1 else None,
@@ -172,21 +170,6 @@ def _simulated(model: str, protocol: Protocol) -> Iterator[tuple[Target, Adapter
             ),
             adapter,
         )
-
-
-def _write_config(folder: Path, adapter: Adapter, ready: Mapping[str, Any]) -> Path:
-    first, second = ready["management"], ready["management2"]
-    options = {
-        "addresses": [first["url"], second["url"]],
-        "username": first["username"],
-        "password": first["password"],
-        "tls": {"ca_file": first["ca_file"]},
-    }
-    config = folder / "backends.yaml"
-    descriptor = os.open(config, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        yaml.safe_dump({"backends": {"certify": {"adapter": adapter.name, "timeouts": _TIMEOUTS, "options": options}}}, file)
-    return config
 
 
 def _configured(

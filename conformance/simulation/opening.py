@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
+
+import yaml
 
 from blockdrivers.model import Protocol
 from blockdrivers.plugins import Adapter
 from conformance.simulation.iscsi import plane
 from conformance.simulation.server import SimulatedArray
+
+BACKEND = "simulated"
+"""What `write_config` calls its backend."""
 
 
 def open_array(
@@ -42,6 +50,32 @@ def open_array(
         if bytes_of is not None:
             bytes_of.close()
         raise
+
+
+def write_config(
+    folder: Path, adapter: Adapter, ready: Mapping[str, Any], *, timeouts: Mapping[str, float] | None = None
+) -> Path:
+    """Write a configuration file with one backend, `BACKEND`, for a simulated array; return where.
+
+    Args:
+        folder: where ``backends.yaml`` is made, readable by its owner only.
+        adapter: that drives the array.
+        ready: what the array tells clients (`SimulatedArray.ready`).
+        timeouts: of the backend, in seconds; its defaults where None.
+    """
+    first, second = ready["management"], ready["management2"]
+    options = {
+        "addresses": [first["url"], second["url"]],
+        "username": first["username"],
+        "password": first["password"],
+        "tls": {"ca_file": first["ca_file"]},
+    }
+    entry = {"adapter": adapter.name, "timeouts": dict(timeouts or {}), "options": options}
+    config = folder / "backends.yaml"
+    descriptor = os.open(config, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        yaml.safe_dump({"backends": {BACKEND: entry}}, file)
+    return config
 
 
 def _spelled(model: str, models: tuple[str, ...]) -> str:

@@ -11,14 +11,13 @@ import sys
 from pathlib import Path
 
 import pytest
-import yaml
 
 from blockdrivers import GiB, Host, MiB, Protocol, open_backend
 from blockdrivers.errors import ConfigurationError, DeadlineExceeded, InUse, InvalidRequest
 from blockdrivers.host import imagefile, userspace
 from blockdrivers.model import Chap
 from blockdrivers.plugins import find_model
-from conformance.simulation.opening import open_array
+from conformance.simulation.opening import open_array, write_config
 
 MODEL = "OceanStor 5500 V5"
 STAMPS = (0, 300 * MiB + 512, GiB - MiB)
@@ -34,25 +33,14 @@ CREATE = {
 @pytest.fixture(scope="module")
 def array(tmp_path_factory):
     with open_array(find_model(MODEL), MODEL) as simulated:
-        folder = tmp_path_factory.mktemp("config")
-        first = simulated.ready["management"]
-        options = {
-            "addresses": [first["url"]],
-            "username": first["username"],
-            "password": first["password"],
-            "tls": {"ca_file": first["ca_file"]},
-        }
-        config = folder / "backends.yaml"
-        config.touch(mode=0o600)
-        config.write_text(yaml.safe_dump({"backends": {"a": {"adapter": "huawei-oceanstor", "options": options}}}))
-        simulated.config = config
+        simulated.config = write_config(tmp_path_factory.mktemp("config"), find_model(MODEL), simulated.ready)
         yield simulated
 
 
 @pytest.fixture
 def backend(array):
     array.reset()
-    with open_backend(array.config, "a") as opened:
+    with open_backend(array.config) as opened:
         yield opened
 
 
@@ -312,7 +300,7 @@ def test_a_copy_killed_half_way_is_made_whole_by_a_repeat(array, backend, source
     (slow / "qemu-img").chmod(0o755)
     script = (
         "from pathlib import Path\nfrom blockdrivers import *\n"
-        f"with open_backend({str(array.config)!r}, 'a') as backend:\n"
+        f"with open_backend({str(array.config)!r}) as backend:\n"
         f"    backend.copy_image_to_volume('v', Path({str(source)!r}), {host!r}, format='raw',\n"
         "        progress=lambda done: print(done, flush=True))\n"
     )

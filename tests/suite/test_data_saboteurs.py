@@ -5,15 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-import yaml
 
 from blockdrivers.model import Protocol
+from blockdrivers.plugins import find_model
 from conformance import runner
 from conformance.outcome import Result
 from conformance.simulation.iscsi.plane import IscsiPlane
+from conformance.simulation.opening import BACKEND, write_config
 from conformance.simulation.server import SimulatedArray
 from conformance.target import Target
-from tests.suite.test_saboteurs import HOSTS
+from tests.suite.test_saboteurs import HOSTS, MODEL
 from vendors.huawei.simulator import build
 
 MiB = 1024**2
@@ -218,19 +219,10 @@ CAUGHT_BY = {
 
 def outcome(kind: type[IscsiPlane], check: str, tmp_path: Path) -> runner.Outcome:
     plane = kind()
-    family = build("OceanStor 5500 V5", copy_seconds=0.05, data_plane=plane, portals=plane.addresses)
+    family = build(MODEL, copy_seconds=0.05, data_plane=plane, portals=plane.addresses)
     with SimulatedArray(family, plane=plane) as array:
-        first, second = array.ready["management"], array.ready["management2"]
-        options = {
-            "addresses": [first["url"], second["url"]],
-            "username": first["username"],
-            "password": first["password"],
-            "tls": {"ca_file": first["ca_file"]},
-        }
-        config = tmp_path / "backends.yaml"
-        config.touch(mode=0o600)
-        config.write_text(yaml.safe_dump({"backends": {"t": {"adapter": "huawei-oceanstor", "options": options}}}))
-        target = Target(config, "t", Protocol.ISCSI, "pool_a", "pool_b", HOSTS, array.ready["control"], "OceanStor 5500 V5")
+        config = write_config(tmp_path, find_model(MODEL), array.ready)
+        target = Target(config, BACKEND, Protocol.ISCSI, "pool_a", "pool_b", HOSTS, array.ready["control"], MODEL)
         (found,) = runner.run(target, select=check)
         return found
 

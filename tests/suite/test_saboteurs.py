@@ -5,16 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-import yaml
 
 from blockdrivers.model import Host, Protocol
+from blockdrivers.plugins import find_model
 from conformance import runner
 from conformance.outcome import Result
+from conformance.simulation.opening import BACKEND, write_config
 from conformance.simulation.server import SimulatedArray
 from conformance.target import Target
 from tests.suite.saboteurs import SABOTEURS, VARIABLE
 from vendors.huawei.simulator import build
 
+MODEL = "OceanStor 5500 V5"
 OPENER = "tests.suite.saboteurs:open_sabotaged"
 HOSTS = tuple(
     Host(f"cmp0{n}", iqn=f"iqn.1994-05.org.example:cmp0{n}", wwpns=(f"21000024ff00000{2 * n - 1}", f"21000024ff00000{2 * n}"))
@@ -24,7 +26,7 @@ HOSTS = tuple(
 
 @pytest.fixture(scope="module")
 def array():
-    with SimulatedArray(build("OceanStor 5500 V5", copy_seconds=0.05)) as simulated:
+    with SimulatedArray(build(MODEL, copy_seconds=0.05)) as simulated:
         yield simulated
 
 
@@ -32,18 +34,9 @@ def array():
 def target(array, tmp_path: Path) -> Target:
     array.reset()
     ready = array.ready
-    options = {
-        "addresses": [ready["management"]["url"], ready["management2"]["url"]],
-        "username": ready["management"]["username"],
-        "password": ready["management"]["password"],
-        "tls": {"ca_file": ready["management"]["ca_file"]},
-    }
-    config = tmp_path / "backends.yaml"
-    config.touch(mode=0o600)
     timeouts = {"default": 6, "copy": 10, "unreachable": 1}
-    entry = {"adapter": "huawei-oceanstor", "timeouts": timeouts, "options": options}
-    config.write_text(yaml.safe_dump({"backends": {"t": entry}}))
-    return Target(config, "t", Protocol.ISCSI, "pool_a", "pool_b", HOSTS, ready["control"], "OceanStor 5500 V5")
+    config = write_config(tmp_path, find_model(MODEL), ready, timeouts=timeouts)
+    return Target(config, BACKEND, Protocol.ISCSI, "pool_a", "pool_b", HOSTS, ready["control"], MODEL)
 
 
 def test_there_are_enough_of_them():
