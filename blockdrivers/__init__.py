@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from blockdrivers.driver import Capabilities, Driver
     from blockdrivers.errors import BlockDriversError
     from blockdrivers.model import (
+        Attachment,
         Chap,
         Export,
         GiB,
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from blockdrivers.operations import OperationRecord, Timeouts
 
 __all__ = [
+    "Attachment",
     "Backend",
     "BlockDriversError",
     "Capabilities",

@@ -263,6 +263,38 @@ class Export:
 
 
 @dataclass(frozen=True, slots=True)
+class DevicePath:
+    """One way of this machine to an attached LUN: a SCSI disk of the kernel."""
+
+    device: str
+    """``/dev/sdb``."""
+    target: str
+    """IQN or WWPN of the target port."""
+    lun: int
+    address: str | None = None
+    """iSCSI only: ``ip:port`` of the portal."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """A volume on this machine, after its identity was proven."""
+
+    volume_id: str
+    protocol: Protocol
+    path: str
+    """What to use: a block device (``/dev/sdb``, ``/dev/dm-0``, ``/dev/rbd0``) or, over NFS, a file."""
+    size: int
+    """Bytes, as this machine sees them."""
+    wwn: str | None = None
+    """What every path answered when it was asked for its identity; None for what is not a LUN."""
+    map: str | None = None
+    """The multipath map, ``/dev/dm-0``, where the paths are held by one."""
+    paths: tuple[DevicePath, ...] = ()
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    """How long it took: ``array``, ``host`` (connecting) and ``identity`` (finding and proving the devices)."""
+
+
+@dataclass(frozen=True, slots=True)
 class Leftover:
     """Something that an abandoned operation left on the array."""
 

@@ -21,6 +21,7 @@ class Target:
         hosts: at least two hosts that the array accepts (for FC, whose WWPNs it sees).
         control: base URL of a simulator's control API; None for a real array, whose fault checks are then not run.
         model: for the certificate.
+        attach: this machine is the first host, and volumes may be attached to it as root.
     """
 
     config: Path
@@ -31,3 +32,4 @@ class Target:
     hosts: tuple[Host, ...]
     control: str | None
     model: str
+    attach: bool = False

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from blockdrivers.cli.reach import Finding, Status
 from blockdrivers.cli.sizes import format_size
 from blockdrivers.errors import (
     AuthExpired,
@@ -16,6 +15,7 @@ from blockdrivers.errors import (
     ProtocolError,
     Unreachable,
 )
+from blockdrivers.findings import Finding, Status
 from blockdrivers.model import Health, Pool, Port, Protocol
 
 if TYPE_CHECKING:

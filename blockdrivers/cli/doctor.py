@@ -7,20 +7,30 @@ from collections.abc import Iterator
 import click
 
 from blockdrivers.cli.base import Command, State, pass_state, printable, working
-from blockdrivers.cli.reach import Finding, Status
+from blockdrivers.findings import Finding, Status
 
 _MARKS = {Status.OK: "ok     ", Status.WARN: "warn   ", Status.FAIL: "FAIL   ", Status.UNKNOWN: "unknown"}
 
 
 @click.command(cls=Command)
+@click.option(
+    "--host",
+    "of_host",
+    is_flag=True,
+    help="Look at this machine as a host instead: stale devices, dead paths, what is left over.",
+)
+@click.option("--host-name", metavar="NAME", help="With --host: what the array calls this machine; its host name otherwise.")
 @pass_state
-def doctor(state: State) -> int:
+def doctor(state: State, *, of_host: bool, host_name: str | None) -> int:
     """Look at reachability, TLS, credentials, health, licences, pools, ports and initiators of a backend.
+
+    With --host, look at this machine's devices, as root: those that are stale or have lost their LUN, dead paths, maps, sessions and mounts
+    that nothing needs and, where a configuration is given, exports to this machine without a device.
 
     Each finding says what was seen and what to do. Exit status 1 when something fails.
     """
     with working("Looking"):
-        findings = list(_examine(state))
+        findings = list(_examine_host(state, host_name) if of_host else _examine(state))
 
     def show() -> None:
         for finding in findings:
@@ -55,3 +65,14 @@ def _examine(state: State) -> Iterator[Finding]:
         yield from reach.look(endpoint, reach.trust(options))
     with open_backend(configuration, config.name) as backend:
         yield from diagnosis.examine(backend)
+
+
+def _examine_host(state: State, name: str | None) -> Iterator[Finding]:
+    from blockdrivers.host import facts, survey  # noqa: PLC0415 - only who asks for it pays for it
+
+    yield from survey.machine()
+    if state.config is None:
+        yield Finding("exports", name or facts.name(), Status.UNKNOWN, "not looked at: no configuration is given")
+        return
+    with state.open() as backend:
+        yield from survey.exports(backend, name or facts.name())

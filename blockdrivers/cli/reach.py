@@ -8,35 +8,15 @@ import ssl
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any
 from urllib.parse import urlsplit
+
+from blockdrivers.findings import Finding, Status
 
 _TIMEOUT = 5.0
 _EXPIRY_WARNING_DAYS = 30
 _DAY = 86_400
 _DEFAULT_PORTS = {"https": 443, "http": 80, "ssh": 22, "": 22}
-
-
-class Status(StrEnum):
-    """How a finding is to be taken."""
-
-    OK = "ok"
-    WARN = "warn"
-    FAIL = "fail"
-    UNKNOWN = "unknown"
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that was looked at."""
-
-    check: str
-    subject: str
-    status: Status
-    saw: str
-    advice: str = ""
-    """What to do; empty where nothing is to be done."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+from dataclasses import dataclass
 
 from blockdrivers.errors import ConfigurationError
 
@@ -10,6 +12,7 @@ TIED = ("setpriv", "--pdeathsig", "KILL")
 """Put before a command: its process ends with the thread that started it, however that ends."""
 
 _SAID = 400
+_KILLED_SECONDS = 1.0
 _PACKAGES = {
     "qemu-img": "qemu-utils",
     "qemu-storage-daemon": "qemu-system-common",
@@ -18,7 +21,49 @@ _PACKAGES = {
     "losetup": "mount",
     "tgtd": "tgt",
     "tgtadm": "tgt",
+    "iscsiadm": "open-iscsi",
+    "multipath": "multipath-tools",
+    "multipathd": "multipath-tools",
+    "dmsetup": "dmsetup",
+    "blockdev": "util-linux",
+    "sync": "coreutils",
+    "umount": "mount",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a program ended."""
+
+    status: int | None
+    """Its exit status; negative for a signal; None where its time was up."""
+    said: str
+    """The end of what it printed, on one line."""
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether it ended with status 0."""
+        return self.status == 0
+
+
+def run(seconds: float, *command: str) -> Ended:
+    """Run a program for so long at most; one that even a kill does not end at once, since the kernel holds it, is left behind."""
+    try:
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True
+        )
+    except FileNotFoundError:
+        return Ended(127, lacking(command[0]) or f"{command[0]} cannot be found.")
+    try:
+        said, _ = process.communicate(timeout=seconds)
+        return Ended(process.returncode, last_words(said))
+    except subprocess.TimeoutExpired:
+        process.kill()
+    try:
+        said, _ = process.communicate(timeout=_KILLED_SECONDS)
+    except subprocess.TimeoutExpired:
+        said = b""
+    return Ended(None, f"it did not end within {seconds:g} s {last_words(said)}".strip())
 
 
 def lacking(*programs: str) -> str | None:

@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -45,6 +45,7 @@ class Plan:
     ledger: Path | None
     select: str | None
     language: Literal["en", "zh"]
+    attach: bool
 
 
 @click.command(cls=Command)
@@ -67,6 +68,11 @@ class Plan:
     help="A host that the array accepts: IQN or WWPNs. Real arrays need two.",
 )
 @click.option(
+    "--attach",
+    is_flag=True,
+    help="Also attach volumes to this machine, the first --host, as root (real arrays). Without, those checks do not apply.",
+)
+@click.option(
     "--select", metavar="CHECKS", help="Only these: comma-separated ids, leading parts of ids, or levels. No grade then."
 )
 @click.option(
@@ -83,6 +89,7 @@ def certify(
     pool: str | None,
     other_pool: str | None,
     hosts: tuple[str, ...],
+    attach: bool,
     select: str | None,
     language: Literal["en", "zh"],
 ) -> int:
@@ -93,13 +100,17 @@ def certify(
     """
     if simulated and model is None:
         raise click.UsageError("--simulated needs a model.")
-    plan = Plan(model or "", tuple(protocol_argument(text) for text in protocols), output, ledger, select, language)
+    if simulated and attach:
+        raise click.UsageError(
+            "--attach needs an array whose portals this machine reaches; serve one with blockdrivers simulate."
+        )
+    plan = Plan(model or "", tuple(protocol_argument(text) for text in protocols), output, ledger, select, language, attach)
     output.mkdir(parents=True, exist_ok=True)
     with _progress(state) as progress:
 
         def run(protocol: Protocol, lifeline: Lifeline) -> Certificate:
             with _target(state, plan, protocol, simulated, pool, other_pool, hosts) as (target, adapter):
-                return _certified(plan, target, adapter, progress, lifeline)
+                return _certified(plan, replace(target, attach=plan.attach), adapter, progress, lifeline)
 
         # Each protocol has a simulated array of its own; a real array is not asked to bear two runs at once.
         issued = _all(run, plan.protocols, at_once=len(plan.protocols) if simulated else 1)

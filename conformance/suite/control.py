@@ -64,8 +64,12 @@ class Control:
         return dict(self._send("GET", "/state"))
 
     def paths(self) -> dict[str, bool]:
-        """Return whether each iSCSI portal is up; empty where the array keeps no bytes."""
+        """Return whether each portal, and each FC port with bytes behind it, is up; empty where the array keeps no bytes."""
         return dict(self._send("GET", "/paths"))
+
+    def set_path(self, path: str, *, up: bool) -> None:
+        """Cut or heal one path of the array to its hosts."""
+        self._send("PUT", "/paths", {"portal": path, "up": up})
 
     def licence(self, feature: str, usable: bool) -> None:
         """Give the array a licence or take it away."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from random import Random
+from typing import Protocol
 
 from blockdrivers.host import userspace
 from blockdrivers.host.nbd import NbdClient
@@ -15,6 +16,20 @@ NEEDS = ("iscsi", "data_plane", "initiator")
 """What every check of bytes needs."""
 BLOCK = 64 * 1024
 """Bytes in each stamp."""
+
+
+class Disk(Protocol):
+    """A volume's bytes, however they are reached."""
+
+    size: int
+
+    def read(self, offset: int, length: int) -> bytes:
+        """Return bytes as the array has them."""
+        ...
+
+    def write(self, offset: int, data: bytes) -> None:
+        """Write bytes."""
+        ...
 
 
 @contextmanager
@@ -42,13 +57,13 @@ def places(size: int) -> tuple[int, ...]:
     return (0, size // 2, size - BLOCK)
 
 
-def stamp(disk: NbdClient, word: str) -> None:
+def stamp(disk: Disk, word: str) -> None:
     """Write bytes that no other word gives."""
     for place in places(disk.size):
         disk.write(place, _bytes(word, place))
 
 
-def expect_stamp(disk: NbdClient, word: str, *, what: str, size: int | None = None) -> None:
+def expect_stamp(disk: Disk, word: str, *, what: str, size: int | None = None) -> None:
     """Insist on the bytes of that stamp, put on when the disk had `size` bytes."""
     for place in places(size or disk.size):
         found = disk.read(place, BLOCK)
@@ -57,7 +72,7 @@ def expect_stamp(disk: NbdClient, word: str, *, what: str, size: int | None = No
         assert same, f"{what}: the bytes at {place} are not those written as {word!r} ({_told(found)})"
 
 
-def expect_zeros(disk: NbdClient, offset: int, length: int, *, what: str) -> None:
+def expect_zeros(disk: Disk, offset: int, length: int, *, what: str) -> None:
     """Insist on zeros."""
     found = disk.read(offset, length)
     assert not any(found), f"{what}: the bytes at {offset} are not zero ({_told(found)})"

@@ -1,6 +1,6 @@
 """What a check can need, and whether a run has it.
 
-A capability or protocol that the array does not declare makes a check not applicable. A facility that the run lacks (a
+A capability or protocol that the array does not declare makes a check not applicable, and so does what nobody asked this run for. A facility that the run lacks (a
 simulator's control API, a second pool) leaves the check not run: its promise is then not proven.
 """
 
@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from blockdrivers.driver import Capabilities
-from blockdrivers.host import userspace
+from blockdrivers.host import multipath, userspace
 from blockdrivers.model import Protocol
 from conformance.outcome import Result
 from conformance.suite import configuration
@@ -46,6 +46,13 @@ PROTOCOLS: dict[str, frozenset[Protocol]] = {
     "san": frozenset({Protocol.ISCSI, Protocol.FC}),
 }
 
+CHOICES: dict[str, tuple[Callable[[Run], bool], str]] = {
+    "attaching": (
+        lambda run: run.target.attach,
+        "this run attaches no volumes to the machine that it runs on (certify --attach)",
+    ),
+}
+
 FACILITIES: dict[str, tuple[Callable[[Run], bool], str]] = {
     "fault_control": (lambda run: run.control is not None, "only a simulator's control API can cause this fault"),
     "data_plane": (
@@ -56,6 +63,11 @@ FACILITIES: dict[str, tuple[Callable[[Run], bool], str]] = {
         lambda run: userspace.missing() is None,
         "LUNs cannot be read from this machine without qemu-storage-daemon and QEMU's iSCSI driver "
         "(Debian: qemu-system-common, qemu-block-extra)",
+    ),
+    "multipath": (lambda _: multipath.is_running(), "multipathd does not run on this machine"),
+    "host_paths": (
+        lambda run: run.control is not None and len(_paths(run)) > 1,
+        "only a simulator's control API can cut a path, and it takes two of them",
     ),
     "two_pools": (lambda run: run.target.other_pool is not None, "the target names no second pool"),
     "two_hosts": (lambda run: len(run.target.hosts) > 1, "the target names only one host"),
@@ -75,6 +87,12 @@ FACILITIES: dict[str, tuple[Callable[[Run], bool], str]] = {
 }
 
 
+def _paths(run: Run) -> list[str]:
+    """Return the names of the array's paths of this run's protocol."""
+    assert run.control is not None
+    return [path for path in run.control.paths() if (":" in path) == (run.target.protocol is Protocol.ISCSI)]
+
+
 def unmet(needs: Iterable[str], run: Run) -> Unmet | None:
     """Return the first need that the run does not meet; what the array does not declare comes first."""
     missing: Unmet | None = None
@@ -85,6 +103,10 @@ def unmet(needs: Iterable[str], run: Run) -> Unmet | None:
         elif need in PROTOCOLS:
             if run.target.protocol not in PROTOCOLS[need]:
                 return Unmet(Result.NOT_APPLICABLE, f"Exports of this run go over {run.target.protocol.label}.")
+        elif need in CHOICES:
+            chosen, reason = CHOICES[need]
+            if not chosen(run):
+                return Unmet(Result.NOT_APPLICABLE, f"{need}: {reason}.")
         elif missing is None:
             present, reason = FACILITIES[need]
             missing = None if present(run) else Unmet(Result.NOT_RUN, f"{need}: {reason}.")
@@ -93,4 +115,4 @@ def unmet(needs: Iterable[str], run: Run) -> Unmet | None:
 
 def known(need: str) -> bool:
     """Tell whether there is a need of that name."""
-    return need in CAPABILITIES or need in PROTOCOLS or need in FACILITIES
+    return any(need in known_needs for known_needs in (CAPABILITIES, PROTOCOLS, CHOICES, FACILITIES))

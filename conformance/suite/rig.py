@@ -11,7 +11,7 @@ from typing import Any
 from blockdrivers.backend import Backend
 from blockdrivers.driver import Capabilities
 from blockdrivers.errors import BlockDriversError
-from blockdrivers.model import Chap, Export, GiB, Host, Protocol, Snapshot, Volume
+from blockdrivers.model import Attachment, Chap, Export, GiB, Host, Protocol, Snapshot, Volume
 from conformance.suite import ids
 from conformance.suite.cleaning import Cleaner
 from conformance.suite.control import Control
@@ -34,6 +34,7 @@ class Rig:
     def __init__(self, run: Run) -> None:
         self.run = run
         self._tracked: set[str] = set()
+        self._attached: set[str] = set()
         self._hosts: set[str] = set()
         self._closing = ExitStack()
 
@@ -131,6 +132,22 @@ class Rig:
         """Have a backend closed at the end."""
         return self._closing.enter_context(backend)
 
+    # This machine as a host; only for checks that need ``attaching``
+
+    def attach(self, tag: str = "v", host: Host | None = None, **options: Any) -> Attachment:
+        """Attach a volume of this check to this machine."""
+        self._attached.add(tag)
+        return self.backend.attach(self.id(tag), self.protocol, self.track_host(host or self.host), **options)
+
+    def detach(self, tag: str = "v", host: Host | None = None, **options: Any) -> None:
+        """Detach a volume of this check from this machine."""
+        self.backend.detach(self.id(tag), self.protocol, host or self.host, **options)
+        self._attached.discard(tag)
+
+    def _detach_all(self) -> None:
+        for tag in sorted(self._attached):
+            self.detach(tag, force=True)
+
     # Looking
 
     def volumes(self) -> dict[str, Volume]:
@@ -194,6 +211,7 @@ class Rig:
         try:
             if self.run.control is not None:
                 self.run.control.clear()
+            self._detach_all()
             try:
                 self.clean()
             except AssertionError:

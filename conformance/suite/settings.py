@@ -64,6 +64,7 @@ def _target(plain: dict[str, Any]) -> Target:
         hosts=tuple(_host(host) for host in plain["hosts"]),
         control=plain.get("control"),
         model=plain.get("model", ""),
+        attach=plain.get("attach", False),
     )
 
 
