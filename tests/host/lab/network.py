@@ -1,0 +1,45 @@
+"""The private network of guest and arrays: in a network namespace of its own, so its addresses are nobody else's.
+
+Source for the addresses: RFC 5737, TEST-NET-1.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+
+from tests.host.lab.processes import LabError
+
+HOST = "192.0.2.1"
+GUEST = "192.0.2.2"
+PORTALS = ("192.0.2.11", "192.0.2.12")
+"""Where the portals of a simulated array listen."""
+TAP = "tap0"
+"""The host's end of the guest's network card."""
+
+_COMMAND_SECONDS = 20
+
+
+def bring_up() -> None:
+    """Make the network that the guest is put in; refuse where there is one already, such as the machine's own."""
+    if used := sorted(
+        link["ifname"] for link in json.loads(_ip("-json", "address")) if link["addr_info"] and link["ifname"] != "lo"
+    ):
+        raise LabError(f"These tests need a network namespace of their own, and here is {', '.join(used)}: run `make test-host`.")
+    _ip("link", "set", "lo", "up")
+    _ip("tuntap", "add", "dev", TAP, "mode", "tap")
+    _ip("link", "set", TAP, "up")
+    for address in (HOST, *PORTALS):
+        add_address(address)
+
+
+def add_address(address: str) -> None:
+    """Give this side one more address that the guest can reach."""
+    _ip("address", "add", f"{address}/24", "dev", TAP)
+
+
+def _ip(*arguments: str) -> str:
+    ended = subprocess.run(["ip", *arguments], capture_output=True, text=True, timeout=_COMMAND_SECONDS, check=False)
+    if ended.returncode:
+        raise LabError(f"ip {' '.join(arguments)}: {ended.stderr.strip()}")
+    return ended.stdout
