@@ -254,12 +254,22 @@ class Lun:
             self._prove_gone(heard)
 
     def undo(self) -> bool:
-        """Take away what a failed `attach` has left, unless somebody uses it; tell whether nothing is left."""
+        """Take away what a failed `attach` has left; tell whether nothing that uses this LUN is left.
+
+        A stale device in use at its place stays: what is not this LUN's is not to be written to it by a removal, and the sooner
+        the array takes the LUN away from there, the better.
+        """
         found = self.found()
-        if self._users(found):
+        own = Found(
+            tuple(disk for disk in found.disks if disk.wwn == self._wwn),
+            tuple(item for item in found.maps if item.wwn == self._wwn),
+        )
+        if self._users(own):
             return False
         with events.listening() as heard:
-            self._sever(found, discard=True)
+            self._sever(own, discard=True)
+            if self._users(self.found()):
+                return True
             self._disconnect(force=True)
             try:
                 self._prove_gone(heard)

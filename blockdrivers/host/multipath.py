@@ -16,6 +16,8 @@ _log = logging.getLogger(__name__)
 
 _PREFIX = "mpath-"
 _SECONDS = 10.0
+_TRIES = "5"
+"""A second apart: udev's programs look at a map, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +87,7 @@ def forget_path(disk: str) -> None:
 
 def remove(item: Map) -> None:
     """Remove a map; one in use stays, as sysfs will show."""
-    ended = programs.run(_SECONDS, "multipath", "-f", item.name)
+    ended = programs.run(_SECONDS, "multipath", "-R", _TRIES, "-f", item.name)
     if any(found.wwid == item.wwid for found in maps()):
         _tell(ended, item)
         _tell(programs.run(_SECONDS, "dmsetup", "remove", "--retry", item.name), item)

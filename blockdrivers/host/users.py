@@ -15,6 +15,9 @@ from blockdrivers.host.scsi import SYS, read
 _PROC = Path("/proc")
 _MOST = 6
 """So many users are named; more make a message no clearer."""
+_WATCHERS = frozenset({"multipathd", "systemd-udevd"})
+"""They, and what they start, look at every device and let go of it by themselves."""
+_MOST_ANCESTORS = 8
 
 
 def of_device(device: str, *, but: Collection[str] = ()) -> list[str]:
@@ -104,7 +107,7 @@ def _processes(numbers: Mapping[int, str]) -> list[str]:
     for item in _open_files():
         # Only what looks like a device is followed: a file of a server that has gone would never be answered for.
         name = numbers.get(item.device_number) if item.leads_to.startswith("/dev/") else None
-        if name:
+        if name and not _is_watching(item.pid):
             found[f"{item.owner} has /dev/{name} open"] = None
     return list(found)
 
@@ -140,6 +143,15 @@ def _open_files() -> Iterator[_OpenFile]:
                 yield _OpenFile(pid, entry, str(entry.readlink()))
             except OSError:
                 continue
+
+
+def _is_watching(pid: str) -> bool:
+    for _ in range(_MOST_ANCESTORS):
+        name, after, rest = (read(_PROC / pid / "stat") or "").partition("(")[2].rpartition(")")
+        if name in _WATCHERS or not after:
+            return name in _WATCHERS
+        pid = rest.split()[1]
+    return False
 
 
 def _pids() -> list[str]:

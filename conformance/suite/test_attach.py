@@ -87,8 +87,8 @@ def test_again(rig: Rig) -> None:
     Level.ESSENTIAL,
     "A reused LUN id shows no other volume's bytes",
     title_zh="LUN号复用时不会误读或误写其他卷",
-    requirement="Where a LUN id was given to another volume behind this machine's back, the stale device goes, what it still holds in memory is "
-    "never written, and the new volume's own device is returned.",
+    requirement="Where a LUN id was given to another volume behind this machine's back: while somebody still uses the stale device, nothing is "
+    "handed out and what he writes does not reach the new volume; afterwards the stale device goes, and the new volume's own is returned.",
     needs=NEEDS,
 )
 def test_reused_lun(rig: Rig) -> None:
@@ -99,9 +99,12 @@ def test_reused_lun(rig: Rig) -> None:
         with Device(before.path) as disk:
             stamp(disk, "old")
             disk.flush()
-            # What is written now waits in memory, and must never reach the volume that gets the number next.
+            rig.backend.unexport(rig.id("old"), rig.host, rig.protocol)
+            # This waits in memory, and must not reach the volume that gets the number next.
             stamp(disk, "late")
-        rig.backend.unexport(rig.id("old"), rig.host, rig.protocol)
+            with expect.refused(InUse, what="attaching where a stale device is in use", naming=f"process {os.getpid()}"):
+                rig.attach("new")
+            assert not rig.backend.list_exports(rig.id("new")), "the new volume stays exported behind the stale device"
         with attached(rig, "new") as made:
             assert made.wwn == new.wwn, f"the device is {made.wwn}, and the volume {new.wwn}"
             reused = {path.lun for path in made.paths} == {path.lun for path in before.paths}
