@@ -10,6 +10,8 @@ import pytest
 
 from tests.host.lab import network
 from tests.host.lab.guest import FC_SEGMENTS, GuestTimeout
+from tests.host.lab.processes import LabError
+from tests.host.lab.project import CONFIG
 from tests.simulation.initiator import Disk
 
 INITIATOR = "iqn.2026-11.test.blockdrivers:guest"
@@ -17,19 +19,35 @@ MiB = 1024**2
 WHERE = 3 * MiB
 
 
-def blockdrivers(guest, *arguments):
-    return json.loads(guest.run(["blockdrivers", *arguments, "--json"], timeout=120).stdout)
+BEGIN = """
+import sys
+from blockdrivers.config import open_backend
+from blockdrivers.model import Host, Protocol
+with open_backend(sys.argv[1]) as backend:
+    backend.create_volume("lab", 2**30, sys.argv[2])
+    print(backend.export("lab", Host("guest", iqn=sys.argv[3]), Protocol.ISCSI).lun)
+"""
+END = """
+import sys
+from blockdrivers.config import open_backend
+from blockdrivers.model import Protocol
+with open_backend(sys.argv[1]) as backend:
+    backend.unexport("lab", "guest", Protocol.ISCSI)
+    backend.delete_volume("lab")
+"""
 
 
 @pytest.fixture
-def export(guest, array):
-    """A volume that the guest may use, with nothing of it left afterwards."""
-    blockdrivers(guest, "volume", "create", "lab", "--size", "1GiB", "--pool", array["pools"][0])
-    host = ["lab", "--host", "guest", "--protocol", "iscsi"]
-    yield blockdrivers(guest, "export", "create", *host, "--iqn", INITIATOR)
-    guest.run("iscsiadm -m node -u; iscsiadm -m node -o delete", check=False)
-    blockdrivers(guest, "export", "delete", "lab", "--host", "guest", "--protocol", "iscsi")
-    blockdrivers(guest, "volume", "delete", "lab")
+def lun(guest, array):
+    """The LUN of a volume that the guest may use, with nothing of it left afterwards."""
+    yield int(guest.run(["python3", "-c", BEGIN, CONFIG, array["pools"][0], INITIATOR], timeout=120).stdout)
+    guest.run("iscsiadm -m node --logout; iscsiadm -m node -o delete", check=False)
+    guest.run(["python3", "-c", END, CONFIG], timeout=120)
+
+
+def test_it_is_no_other_s_network():
+    with pytest.raises(LabError, match="make test-host"):
+        network.bring_up()
 
 
 def test_a_command_says_how_it_ended(guest):
@@ -95,7 +113,7 @@ def test_the_clock_is_right(guest):
 
 
 def test_the_project_has_its_models_and_its_commands(guest):
-    rows = blockdrivers(guest, "models")
+    rows = json.loads(guest.run("blockdrivers models --json", timeout=120).stdout)
     assert "huawei-oceanstor" in {row["adapter"] for row in rows}
     assert guest.run("python3 -m blockdrivers.cli.main certify --help", timeout=120).stdout.startswith("Usage")
     assert guest.run("python3 -c 'import sys, conformance; print(conformance.__file__)'").stdout.startswith("/opt/project/")
@@ -124,17 +142,17 @@ def test_the_guest_reaches_the_control_api_at_the_array_s_own_url(guest, array):
         assert json.loads(guest.run(["python3", "-c", fetch]).stdout) == json.load(answer)
 
 
-def test_a_volume_is_reached_at_both_portals(guest, array, export):
+def test_a_volume_is_reached_at_both_portals(guest, array, lun):
     portals = {portal["portal"]: portal["iqn"] for portal in array["iscsi"]}
     discovered = guest.run(f"iscsiadm -m discovery -t sendtargets -p {network.PORTALS[0]}").stdout
     assert {line.partition(",")[0]: line.split()[1] for line in discovered.splitlines()} == portals
     guest.run("iscsiadm -m node --login && udevadm settle", timeout=120)
     for number, (portal, iqn) in enumerate(portals.items()):
-        disk = f"/dev/disk/by-path/ip-{portal}-iscsi-{iqn}-lun-{export['lun']}"
+        disk = f"/dev/disk/by-path/ip-{portal}-iscsi-{iqn}-lun-{lun}"
         guest.run(
             f"tr '\\0' '\\{141 + number}' </dev/zero | dd of={disk} bs=1M seek={number} count=1 iflag=fullblock oflag=direct"
         )
-        assert Disk(portal, iqn, export["lun"], INITIATOR).holds(0o141 + number, at=number * MiB)
+        assert Disk(portal, iqn, lun, INITIATOR).holds(0o141 + number, at=number * MiB)
 
 
 def test_an_nfs_export_is_mounted(guest, nfs):
