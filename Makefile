@@ -6,8 +6,11 @@ REPORTS ?= reports
 BIN := $(VENV)/bin
 # What serves the LUNs of simulated arrays, and the initiators that read them.
 DATA_PACKAGES := tgt libiscsi-bin qemu-utils qemu-system-common qemu-block-extra
+# The virtual machine that attaches volumes, and what builds and serves it.
+LAB_PACKAGES := qemu-system-x86 mmdebstrap busybox-static cpio kmod zstd e2fsprogs openssh-client iproute2 \
+	nfs-ganesha nfs-ganesha-vfs
 
-.PHONY: certify test lint types layering check bench test-oracle clean
+.PHONY: certify test lint types layering check bench test-oracle test-host clean
 
 # The main job: certify a simulated OceanStor 5500 V5 over iSCSI and FC, write the report, print the grade.
 certify: $(VENV)/.conformance
@@ -30,12 +33,18 @@ layering:
 	$(BIN)/lint-imports
 
 check:
-	$(BIN)/pytest -n 2 --dist loadgroup tests --ignore tests/oracle
+	$(BIN)/pytest -n 2 --dist loadgroup tests --ignore tests/oracle --ignore tests/host
 
 # The cinder package's own Huawei driver against the simulator, in an environment of its own.
 test-oracle: $(VENV)/.dev $(VENV)-cinder/.installed
 	tools/system-packages $(DATA_PACKAGES)
 	BLOCKDRIVERS_CINDER_VENV=$(abspath $(VENV)-cinder) $(BIN)/pytest tests/oracle
+
+# Volumes attached for real, by a virtual machine. Needs root: for a network of its own, and to build the machine's disk.
+test-host: $(VENV)/.dev
+	tools/system-packages $(DATA_PACKAGES) $(LAB_PACKAGES)
+	$(BIN)/python -m tests.host.lab.image
+	unshare --net $(BIN)/pytest tests/host --timeout 600
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks

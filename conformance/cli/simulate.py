@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import sys
 from typing import Any
 
@@ -22,6 +23,9 @@ from blockdrivers.plugins import find_model
 @click.option(
     "--fabric", metavar="WWPN,...", help="FC initiators that the array sees logged in; a default test host's otherwise."
 )
+@click.option(
+    "--portals", metavar="IP,...", help="Addresses of this machine for the iSCSI portals; two of the loopback network otherwise."
+)
 @click.option("--no-data", is_flag=True, help="Keep no bytes behind the LUNs and open no iSCSI portals.")
 @click.option("--die-with-parent", is_flag=True, help="End when the process that started this one ends.")
 def simulate(
@@ -32,6 +36,7 @@ def simulate(
     no_tls: bool,
     latency: float,
     fabric: str | None,
+    portals: str | None,
     no_data: bool,
     die_with_parent: bool,
 ) -> None:
@@ -48,5 +53,14 @@ def simulate(
         served = ", ".join(sorted(adapter.protocols))
         raise InvalidRequest(f"{model} does not serve {protocol}; it serves {served}.")
     options: dict[str, Any] = {} if fabric is None else {"fabric": [wwpn for wwpn in fabric.split(",") if wwpn]}
+    if portals is not None:
+        options["portals"] = _addresses(portals)
     array = open_array(adapter, model, host=host, port=port, tls=not no_tls, latency_ms=latency, data=not no_data, **options)
     run_forever(array, sys.stdout, die_with_parent=die_with_parent)
+
+
+def _addresses(text: str) -> list[str]:
+    try:
+        return [str(ipaddress.IPv4Address(one.strip())) for one in text.split(",")]
+    except ValueError as malformed:
+        raise InvalidRequest(f"--portals takes IPv4 addresses with commas in between: {malformed}.") from None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ def open_array(
     tls: bool = True,
     latency_ms: float = 0.0,
     data: bool = True,
+    portals: Sequence[str] | None = None,
     **options: Any,
 ) -> SimulatedArray:
     """Return an array that is to be started.
@@ -36,13 +37,16 @@ def open_array(
         model: in any spelling of the adapter's models.
         host, port, tls, latency_ms: see `SimulatedArray`.
         data: False leaves the bytes away.
+        portals: IPv4 addresses of its iSCSI portals; of its own choice where None.
         options: for the simulator.
     """
     build = adapter.load_simulator()
     serves = data and Protocol.ISCSI in adapter.protocols and plane.missing() is None
-    bytes_of = plane.IscsiPlane() if serves else None
+    bytes_of = plane.IscsiPlane(portals) if serves else None
     if bytes_of is not None:
         options |= {"data_plane": bytes_of, "portals": bytes_of.addresses}
+    elif portals is not None:
+        options["portals"] = portals
     try:
         family = build(_spelled(model, adapter.models), **options)
         return SimulatedArray(family, host=host, port=port, tls=tls, latency_ms=latency_ms, plane=bytes_of)

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,14 +44,20 @@ def run(*arguments: object, status: int = 0, **environment: str) -> Ran:
     return Ran(ended.returncode, ended.stdout, ended.stderr)
 
 
-@pytest.fixture(scope="package")
-def ready() -> Iterator[dict[str, Any]]:
-    command = [*COMMAND, "simulate", "OceanStor 5500 V5", "--port", "0", "--json", "--die-with-parent"]
+@contextmanager
+def simulated(*options: str) -> Iterator[dict[str, Any]]:
+    command = [*COMMAND, "simulate", "OceanStor 5500 V5", "--port", "0", "--json", "--die-with-parent", *options]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         yield json.loads(process.stdout.readline())
         process.terminate()
         assert process.wait(10) == 0
+
+
+@pytest.fixture(scope="package")
+def ready() -> Iterator[dict[str, Any]]:
+    with simulated() as said:
+        yield said
 
 
 @pytest.fixture

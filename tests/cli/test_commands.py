@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 
 import pytest
 import yaml
 
-from tests.cli.conftest import run
+from tests.cli.conftest import run, simulated
 
 GIB = 1024**3
 
@@ -124,6 +125,19 @@ def test_checks_are_listed_with_what_they_prove():
 
 def test_an_unknown_model_cannot_be_simulated():
     assert "OceanStor 5500 V5" in run("simulate", "OceanStor 5500 V99", status=4).err
+
+
+def test_portals_have_to_be_addresses():
+    assert "hall" in run("simulate", "OceanStor 5500 V5", "--portals", "127.0.0.1,hall", status=4).err
+
+
+@pytest.mark.parametrize("more", [[], ["--no-data"]])
+def test_portals_are_where_they_were_asked_for(more):
+    # One network for each process of the tests: two with the same portals cannot stand side by side.
+    portals = [f"127.254.{os.getpid() % 256}.{last}" for last in (11, 12)]
+    with simulated("--portals", ",".join(portals), *more) as ready:
+        assert [portal["portal"] for portal in ready["iscsi"]] == [f"{ip}:3260" for ip in portals]
+        assert ready["data_plane"]["iscsi"] is (not more)
 
 
 def test_simulate_says_all_that_clients_need(ready):

@@ -7,6 +7,7 @@ the network of `tests.host.lab.network`; four more make two closed Ethernet segm
 from __future__ import annotations
 
 import contextlib
+import itertools
 import re
 import shlex
 import subprocess
@@ -18,6 +19,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from blockdrivers.host.programs import qemu_value
 from tests.host.lab import network
 from tests.host.lab.image import Image
 from tests.host.lab.processes import LabError, end, first_line, spawn
@@ -30,6 +32,7 @@ _BOOT_SECONDS = 180.0
 _CONNECT_SECONDS = 60.0
 _GRACE_SECONDS = 30.0
 _CONNECTION_LOST = 255
+_LAST = 4000
 _SETTING = "export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 PYTHONUNBUFFERED=1"
 
 
@@ -84,7 +87,7 @@ class Guest:
         self._machine: subprocess.Popen[bytes] | None = None
         self._connection: subprocess.Popen[bytes] | None = None
         self._serial: list[str] = []
-        self._started = 0
+        self._number = itertools.count(1)
 
     def __enter__(self) -> Self:
         try:
@@ -113,7 +116,7 @@ class Guest:
         self._machine = spawn(self._emulator(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         threading.Thread(target=self._listen, args=(self._machine, self._serial, heard), name="serial", daemon=True).start()
         if not heard.wait(_BOOT_SECONDS) or READY not in self.serial_log:
-            raise LabError(f"The guest did not boot within {_BOOT_SECONDS} s:\n{self.serial_log[-4000:]}")
+            raise LabError(f"The guest did not become ready in {_BOOT_SECONDS} s, or ended:\n{self.serial_log[-_LAST:]}")
         self._connect()
         if self._prepare is not None:
             self._prepare(self)
@@ -147,7 +150,7 @@ class Guest:
         Args:
             command: a line of bash, or a program and its arguments.
             timeout: when the command and what it has started are ended, and `GuestTimeout` is raised.
-            check: raise `subprocess.CalledProcessError`, with both outputs as its notes, unless the status is 0.
+            check: raise `subprocess.CalledProcessError`, with the ends of both outputs as its notes, unless the status is 0.
             input: for its standard input.
         """
         ended = self._exchange(command, timeout, None if input is None else input.encode())
@@ -158,8 +161,7 @@ class Guest:
 
     def start(self, command: str) -> Started:
         """Start a line of bash in the background; it ends by `Started.stop`, or with the machine."""
-        self._started += 1
-        log = f"/run/started-{self._started}.log"
+        log = f"/run/started-{next(self._number)}.log"
         channel = spawn(
             self._ssh(f"echo $$\nexec >{log} 2>&1", command),
             stdin=subprocess.DEVNULL,
@@ -187,9 +189,8 @@ class Guest:
     def get(self, remote: str, local: Path, *, timeout: float = 120) -> None:
         """Copy a file of the guest to, or the contents of a folder of the guest into, a path of this machine."""
         target = shlex.quote(remote)
-        command = f"if [ -d {target} ]; then tar -C {target} -cf - .; else cat {target}; fi"
         is_folder = self.run(["test", "-d", remote], check=False).returncode == 0
-        copied = self._exchange(command, timeout)
+        copied = self._exchange(f"tar -C {target} -cf - ." if is_folder else f"cat {target}", timeout)
         _check(copied)
         if is_folder:
             local.mkdir(parents=True, exist_ok=True)
@@ -219,9 +220,9 @@ class Guest:
         command += ["-chardev", "stdio,id=serial,signal=off", "-serial", "chardev:serial"]
         command += ["-kernel", str(image.kernel), "-initrd", str(image.initrd)]
         command += ["-append", f"{parameters} random.trust_cpu=on nowatchdog audit=0 selinux=0 apparmor=0 raid=noautodetect"]
-        command += ["-drive", f"file={image.disk},if=none,id=root,format=raw,snapshot=on,cache=unsafe"]
+        command += ["-drive", f"file={qemu_value(image.disk)},if=none,id=root,format=raw,snapshot=on,cache=unsafe"]
         command += ["-device", "virtio-blk-pci,drive=root", "-device", "virtio-rng-pci"]
-        command += ["-virtfs", f"local,path={self._share},mount_tag=share,security_model=none,id=share"]
+        command += ["-virtfs", f"local,path={qemu_value(self._share)},mount_tag=share,security_model=none,id=share"]
         command += ["-netdev", f"tap,id=lan,ifname={network.TAP},script=no,downscript=no"]
         command += ["-device", "virtio-net-pci,netdev=lan,romfile=,mac=52:54:00:00:02:02"]
         for segment, pair in enumerate(FC_SEGMENTS):
@@ -264,8 +265,7 @@ class Guest:
         self, command: str | list[str], timeout: float, data: bytes | None = None
     ) -> subprocess.CompletedProcess[bytes]:
         line = command if isinstance(command, str) else shlex.join(command)
-        self._started += 1
-        group = f"/run/started-{self._started}.pid"
+        group = f"/run/started-{next(self._number)}.pid"
         feed: dict[str, Any] = {"stdin": subprocess.DEVNULL} if data is None else {"input": data}
         try:
             ended = subprocess.run(
@@ -276,7 +276,7 @@ class Guest:
             self._end_group(group)
             raise GuestTimeout(f"{command!r} did not end within {timeout} s; it said:\n{said}") from None
         if ended.returncode == _CONNECTION_LOST and (self._connection is None or self._connection.poll() is not None):
-            raise LabError(f"The guest is gone; the end of its serial log is:\n{self.serial_log[-2000:]}")
+            raise LabError(f"The guest is gone; the end of its serial log is:\n{self.serial_log[-_LAST:]}")
         return ended
 
     def _end_group(self, file: str) -> None:
@@ -285,7 +285,7 @@ class Guest:
         try:
             subprocess.run(command, capture_output=True, timeout=_GRACE_SECONDS, check=False)
         except subprocess.TimeoutExpired:
-            raise GuestTimeout(f"The guest does not answer; its serial log ends in:\n{self.serial_log[-2000:]}") from None
+            raise GuestTimeout(f"The guest does not answer; its serial log ends in:\n{self.serial_log[-_LAST:]}") from None
 
 
 def _check(ended: subprocess.CompletedProcess[bytes] | subprocess.CompletedProcess[str]) -> None:
@@ -293,7 +293,7 @@ def _check(ended: subprocess.CompletedProcess[bytes] | subprocess.CompletedProce
         ended.check_returncode()
     except subprocess.CalledProcessError as failed:
         for said in (ended.stdout, ended.stderr):
-            failed.add_note(said if isinstance(said, str) else f"{len(said)} bytes, ending in {said[-400:]!r}")
+            failed.add_note((said if isinstance(said, str) else _text(said))[-_LAST:])
         raise
 
 
