@@ -1,24 +1,26 @@
-"""os-brick's connectors, from a process of its own that can be ended when time is up."""
+"""os-brick's connectors, from processes of their own that can be ended when time is up."""
 
 from __future__ import annotations
 
 import json
 import logging
 import os
+import select
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from selectors import EVENT_READ, DefaultSelector
-from typing import IO, Any
+from types import TracebackType
+from typing import Any, Self
 
 from blockdrivers import deadline
 from blockdrivers.errors import AttachError, ConfigurationError
 from blockdrivers.host import programs
+from blockdrivers.host.brickserver import READY, REQUEST
 
 _log = logging.getLogger(__name__)
 
@@ -28,6 +30,7 @@ LOCKS_VARIABLE = "BLOCKDRIVERS_BRICK_LOCKS"
 _LOCKS = "/run/lock/blockdrivers"
 _START_SECONDS = 120.0
 _LONGEST = 600.0
+_END_SECONDS = 2.0
 
 
 class Refused(AttachError):
@@ -38,7 +41,7 @@ def call(do: str, *, secret: str | None = None, **request: Any) -> Any:
     """Have os-brick do something, within the current deadline.
 
     Args:
-        do: ``facts``, ``connect``, ``disconnect`` or ``extend``.
+        do: ``facts``, ``connect`` or ``disconnect``.
         secret: is taken out of whatever os-brick says.
         request: what that takes, as plain data.
 
@@ -47,13 +50,9 @@ def call(do: str, *, secret: str | None = None, **request: Any) -> Any:
         DeadlineExceeded: time was up; the process that was at it, and its children, have been ended.
         ConfigurationError: this is not root, or os-brick is missing.
     """
-    worker = _take()
-    try:
-        answer = worker.ask({"do": do, **request})
-    except BaseException:
-        worker.end()
-        raise
-    _give_back(worker)
+    require_root()
+    with _Call() as connection:
+        answer = connection.ask({"do": do, **request})
     for line in answer["said"]:
         _log.debug("os-brick: %s", _redacted(line, secret))
     if "error" in answer:
@@ -75,94 +74,122 @@ def _redacted(text: str, secret: str | None) -> str:
     return text.replace(secret, "***") if secret else text
 
 
-_idle: list[_Worker] = []
-_guard = threading.Lock()
+class _Call:
+    """One request, and the process that carries it out; both have ended after the block."""
+
+    def __init__(self) -> None:
+        self._socket, theirs = socket.socketpair()
+        self._pid: int | None = None
+        self._buffer = b""
+        try:
+            _Server.running().take(theirs)
+        except BaseException:
+            self._socket.close()
+            raise
+        finally:
+            theirs.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if error is not None and self._pid is not None:
+            _end(self._pid)
+        self._socket.close()
+
+    def ask(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Send the request and return the answer."""
+        self._pid = int(self._line()["pid"])
+        self._socket.sendall(json.dumps(request).encode() + b"\n")
+        return self._line()
+
+    def _line(self) -> dict[str, Any]:
+        while b"\n" not in self._buffer:
+            self._socket.settimeout(deadline.remaining(_LONGEST))
+            try:
+                received = self._socket.recv(65536)
+            except TimeoutError:
+                deadline.remaining(_LONGEST)
+                raise AttachError(f"os-brick did not answer within {_LONGEST:g} s.") from None
+            if not received:
+                raise AttachError("The process that runs os-brick ended before it answered.")
+            self._buffer += received
+        line, _, self._buffer = self._buffer.partition(b"\n")
+        found: dict[str, Any] = json.loads(line)
+        return found
 
 
-def _take() -> _Worker:
-    require_root()
-    with _guard:
-        while _idle:
-            worker = _idle.pop()
-            if worker.is_usable:
-                return worker
-            worker.end()
-    return _Worker()
+def _end(pid: int) -> None:
+    """End a process and those that it has started, and wait for it; one that the kernel holds is left to end when it can."""
+    with suppress(ProcessLookupError):
+        descriptor = os.pidfd_open(pid)
+        try:
+            os.killpg(pid, signal.SIGKILL)
+            select.select([descriptor], [], [], _END_SECONDS)
+        finally:
+            os.close(descriptor)
 
 
-def _give_back(worker: _Worker) -> None:
-    with _guard:
-        _idle.append(worker)
+class _Server:
+    """The process that has os-brick imported; one for this process, started when it is needed."""
 
-
-class _Worker:
-    """One process; used by one thread at a time."""
+    _guard = threading.Lock()
+    _current: _Server | None = None
 
     def __init__(self) -> None:
         folder = Path(os.environ.get(LOCKS_VARIABLE) or _LOCKS)
         folder.mkdir(parents=True, exist_ok=True)
         self._owner = os.getpid()
+        self._sending = threading.Lock()
         # Not a pipe: nobody reads it while the process works.
-        self._said = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `end`
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "blockdrivers.host.brickworker", str(folder)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._said,
-            start_new_session=True,
-        )
-        try:
-            self._read(deadline.remaining(_START_SECONDS))
-        except BaseException:
-            self.end()
-            raise
+        self._said = tempfile.TemporaryFile()  # noqa: SIM115 - closed with this object
+        self._socket, theirs = socket.socketpair()
+        with theirs:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "blockdrivers.host.brickserver", str(theirs.fileno()), str(folder)],
+                stdin=subprocess.DEVNULL,
+                stdout=self._said,
+                stderr=self._said,
+                pass_fds=[theirs.fileno()],
+                start_new_session=True,
+            )
+        self._await_ready()
+
+    @classmethod
+    def running(cls) -> _Server:
+        """Return the server of this process."""
+        # Others wait for the first one's start: a second server would take no less time.
+        with cls._guard:
+            if cls._current is None or not cls._current.is_usable:
+                cls._current = cls()
+            return cls._current
 
     @property
     def is_usable(self) -> bool:
         """Whether it still runs, and was started by this process and not by one that this was forked from."""
         return self._owner == os.getpid() and self._process.poll() is None
 
-    def ask(self, request: Mapping[str, Any]) -> dict[str, Any]:
-        """Send a request and return its answer."""
-        seconds = deadline.remaining(_LONGEST)
-        self._pipe(self._process.stdin).write(json.dumps(request).encode() + b"\n")
-        self._pipe(self._process.stdin).flush()
-        answer: dict[str, Any] = json.loads(self._read(seconds))
-        return answer
+    def take(self, connection: socket.socket) -> None:
+        """Have it serve one request on a connection."""
+        with self._sending:
+            socket.send_fds(self._socket, [REQUEST], [connection.fileno()])
 
-    def end(self) -> None:
-        """End the process and its children; one that the kernel holds is left to end when it can."""
-        if self._owner != os.getpid():
-            return
-        with suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-        with suppress(subprocess.TimeoutExpired):
-            self._process.wait(1)
-        for stream in (self._process.stdin, self._process.stdout):
-            with suppress(OSError):
-                self._pipe(stream).close()
-        self._said.close()
-
-    def _read(self, seconds: float) -> bytes:
-        stream = self._pipe(self._process.stdout)
-        with DefaultSelector() as selector:
-            selector.register(stream, EVENT_READ)
-            if not selector.select(seconds):
-                deadline.remaining(0)
-                raise AttachError(f"os-brick did not answer within {seconds:g} s.")
-        line = stream.readline()
-        if not line:
+    def _await_ready(self) -> None:
+        try:
+            self._socket.settimeout(deadline.remaining(_START_SECONDS))
+            is_ready = self._socket.recv(1) == READY
+        except TimeoutError:
+            self._process.kill()
+            deadline.remaining(_START_SECONDS)
+            raise AttachError(f"os-brick could not be imported within {_START_SECONDS:g} s.") from None
+        if not is_ready:
             raise self._died()
-        return line
+        self._socket.settimeout(None)
 
     def _died(self) -> Exception:
+        self._process.wait()
         self._said.seek(0)
         said = programs.last_words(self._said.read())
         if "No module named 'os_brick'" in said:
             return ConfigurationError("os-brick is missing; install blockdrivers[host].")
         return AttachError(f"The process that runs os-brick ended: {said}")
-
-    @staticmethod
-    def _pipe(stream: IO[bytes] | None) -> IO[bytes]:
-        assert stream is not None  # noqa: S101 - Popen was told to make it
-        return stream
