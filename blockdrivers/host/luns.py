@@ -24,6 +24,7 @@ _VANISH_SECONDS = 15.0
 _FLUSH_SECONDS = 600.0
 _FORCED_FLUSH_SECONDS = 10.0
 _FORCED_DISCONNECT_SECONDS = 30.0
+_LET_GO_SECONDS = 10.0
 _GROW_SECONDS = 15.0
 _CLAIMED = "DM_MULTIPATH_DEVICE_PATH"
 _CONNECTORS = {Protocol.ISCSI: "ISCSI", Protocol.FC: "FIBRE_CHANNEL"}
@@ -243,12 +244,16 @@ class Lun:
             AttachError: writing out failed (without `force`; nothing was removed), or something stays.
         """
         found = self.found()
-        if force:
-            multipath.stop_queueing(found.maps)
-        if used := self._users(found):
-            raise InUse(f"{found} of LUN {self._export.lun} is in use: {'; '.join(used)}. End that first; nothing was removed.")
-        self._flush(found, force=force)
         with events.listening() as heard:
+            if force:
+                multipath.stop_queueing(found.maps)
+                # Whoever waited for a path is told by now, and may let go.
+                heard.until(lambda: not self._users(found) or None, _LET_GO_SECONDS)
+            if used := self._users(found):
+                raise InUse(
+                    f"{found} of LUN {self._export.lun} is in use: {'; '.join(used)}. End that first; nothing was removed."
+                )
+            self._flush(found, force=force)
             self._sever(found, discard=force)
             self._disconnect(force=force)
             self._prove_gone(heard)

@@ -71,6 +71,12 @@ class Control:
         """Cut or heal one path of the array to its hosts."""
         self._send("PUT", "/paths", {"portal": path, "up": up})
 
+    def heal_paths(self) -> None:
+        """Heal every path that was cut."""
+        for path, up in self.paths().items():
+            if not up:
+                self.set_path(path, up=True)
+
     def licence(self, feature: str, usable: bool) -> None:
         """Give the array a licence or take it away."""
         self._send("PUT", "/licence", {feature: usable})

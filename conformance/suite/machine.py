@@ -139,6 +139,25 @@ def busy(path: str) -> Iterator[Writer]:
         writer.end()
 
 
+@contextmanager
+def writing(path: str) -> Iterator[subprocess.Popen[bytes]]:
+    """Have a process write to a device, for the length of a block that begins when it has the device open."""
+    command = ["dd", "if=/dev/zero", f"of={path}", "bs=4096", "count=1", "conv=notrunc,fsync"]
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        wait_for("the process to open the device", lambda: _has_open(process.pid, path) or process.poll() is not None)
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def _has_open(pid: int, path: str) -> bool:
+    try:
+        return any(os.path.realpath(item) == path for item in Path(f"/proc/{pid}/fd").iterdir())
+    except OSError:
+        return False
+
+
 def await_paths(made: Attachment, count: int) -> None:
     """Wait until the map uses so many paths."""
     name = Path(made.path).name

@@ -211,6 +211,7 @@ class Rig:
         try:
             if self.run.control is not None:
                 self.run.control.clear()
+                self.run.control.heal_paths()
             self._detach_all()
             try:
                 self.clean()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import select
 import signal
+import socket
 import subprocess
 import sys
 
@@ -169,6 +170,8 @@ def test_a_cut_path_refuses_and_the_other_goes_on(plane):
     disk(plane, 1, ONE).write(9)
     plane.portals[0].cut()
     disk(plane, 1, ONE).io("read 0 512", status=1)
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(plane.portals[0].address, 5)
     assert disk(plane, 1, ONE, portal=1).holds(9)
     plane.portals[0].heal()
     assert disk(plane, 1, ONE).holds(9)

@@ -13,6 +13,7 @@ from conformance.simulation.iscsi import pdu
 _LOGIN_SECONDS = 30.0
 _ACCEPT_SECONDS = 0.1
 _CONNECT_SECONDS = 5.0
+_BACKLOG = 128
 _CHUNK = 256 * 1024
 _RESET = struct.pack("ii", 1, 0)
 
@@ -36,9 +37,9 @@ class Portal:
         self._guard = threading.Lock()
         self._connections: dict[socket.socket, str] = {}
         self._closed = threading.Event()
-        self._up = True
-        # A cut portal keeps its address and resets who connects: nobody else can take the address meanwhile.
-        self._listener = socket.create_server(address, backlog=128)
+        self._listening = threading.Event()
+        self._listening.set()
+        self._listener = socket.create_server(address, backlog=_BACKLOG)
         self._listener.settimeout(_ACCEPT_SECONDS)
         self._thread = threading.Thread(target=self._accept, name=f"portal-{address[0]}", daemon=True)
         self._thread.start()
@@ -51,16 +52,22 @@ class Portal:
     @property
     def is_up(self) -> bool:
         """Whether it is not cut."""
-        return self._up
+        return self._listening.is_set()
 
     def cut(self) -> None:
-        """Reset every connection, and new ones at once."""
-        self._up = False
+        """Reset every connection, and refuse new ones."""
+        self._listening.clear()
+        # It then keeps its address and refuses, as a port without a cable does; one that accepted and reset would
+        # leave an initiator of Linux 6.1 unable to come back.
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
         self.break_connections()
 
     def heal(self) -> None:
         """Serve again."""
-        self._up = True
+        if not self._listening.is_set():
+            self._listener.listen(_BACKLOG)
+            self._listening.set()
 
     def close(self) -> None:
         """Cut, for good, and give the address up."""
@@ -83,17 +90,17 @@ class Portal:
 
     def _accept(self) -> None:
         while not self._closed.is_set():
+            if not self._listening.wait(_ACCEPT_SECONDS):
+                continue
             try:
                 connection, _ = self._listener.accept()
-            except TimeoutError:
+            except OSError:
+                # Nobody came for a while, or it was cut meanwhile.
                 continue
             threading.Thread(target=self._serve, args=(connection,), name=f"session-{self.address[0]}", daemon=True).start()
 
     def _serve(self, initiator: socket.socket) -> None:
         with initiator, contextlib.suppress(OSError, pdu.NotIscsi):
-            if not self._up:
-                _reset(initiator)
-                return
             initiator.settimeout(_LOGIN_SECONDS)
             login = pdu.read(lambda count: _receive(initiator, count))
             if not login.is_login:
@@ -111,7 +118,7 @@ class Portal:
         with self._guard:
             self._connections.update(dict.fromkeys(ends, name))
         try:
-            if not self._up:
+            if not self.is_up:
                 return
             for end in ends:
                 end.settimeout(None)
