@@ -27,7 +27,8 @@ _FORCED_DISCONNECT_SECONDS = 30.0
 _LET_GO_SECONDS = 10.0
 _GROW_SECONDS = 15.0
 _CLAIMED = "DM_MULTIPATH_DEVICE_PATH"
-_CONNECTORS = {Protocol.ISCSI: "ISCSI", Protocol.FC: "FIBRE_CHANNEL"}
+CONNECTORS = {Protocol.ISCSI: "ISCSI", Protocol.FC: "FIBRE_CHANNEL"}
+"""What os-brick calls a protocol."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -344,7 +345,7 @@ class Lun:
         brick.call(
             do,
             secret=chap.secret if chap else None,
-            protocol=_CONNECTORS[self._export.protocol],
+            protocol=CONNECTORS[self._export.protocol],
             multipath=self._multipath,
             properties=properties(self._export),
             **more,

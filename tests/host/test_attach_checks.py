@@ -1,0 +1,59 @@
+"""The conformance suite's checks of attached volumes, run in the guest's kernel on an array outside."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from blockdrivers.model import Host, Protocol
+from conformance.suite.declare import declared_checks
+from conformance.suite.settings import Settings
+from conformance.target import Target
+from tests.host.conftest import FC_INITIATORS, INITIATOR
+from tests.host.lab.inside import run_checks
+from tests.host.lab.project import CONFIG
+
+CHECKS = [declared.check.id for declared in declared_checks() if declared.check.id.startswith("attach.")]
+SECONDS = 1500
+ONE_PATH = ("attach.bytes", "attach.again", "attach.reused_lun", "attach.extended")
+"""Where multipathd does not run, these show what is different."""
+
+
+def target(array, protocol):
+    other = Host("cmp02", iqn="iqn.1994-05.org.example:cmp02", wwpns=("21000024ff000003",))
+    hosts = (Host("guest", iqn=INITIATOR, wwpns=FC_INITIATORS), other)
+    pool, second, *_ = array["pools"]
+    found = Target(Path(CONFIG), "simulated", protocol, pool, second, hosts, array["control"], array["model"], attach=True)
+    return Settings(found).to_json()
+
+
+@pytest.fixture(scope="module")
+def results(guest, array):
+    """Results of the checks by protocol; each protocol's are run when the first of them is asked for."""
+    found = {}
+
+    def of(protocol):
+        if protocol not in found:
+            guest.run("host-programs multipath")
+            found[protocol] = run_checks(guest, target(array, protocol), "attach", timeout=SECONDS)
+        return found[protocol]
+
+    return of
+
+
+@pytest.mark.timeout(SECONDS + 300)
+@pytest.mark.parametrize("check", CHECKS)
+@pytest.mark.parametrize("protocol", [Protocol.ISCSI, Protocol.FC])
+def test_check(results, protocol, check):
+    result = results(protocol)[check]
+    assert result.passed, result.said
+
+
+@pytest.mark.timeout(SECONDS)
+def test_without_multipathd(guest, array):
+    guest.run("host-programs no-multipath")
+    found = run_checks(guest, target(array, Protocol.ISCSI), ",".join(ONE_PATH), timeout=SECONDS)
+    assert set(found) == set(ONE_PATH)
+    failed = {check: result.said for check, result in found.items() if not result.passed}
+    assert not failed

@@ -1,0 +1,61 @@
+"""The tests of `tests/host/inside`, each reported here under its own name."""
+
+from __future__ import annotations
+
+import ast
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.host.conftest import FC_INITIATORS
+from tests.host.lab.inside import run_tests
+from tests.host.lab.project import CONFIG
+
+FOLDER = Path(__file__).with_name("inside")
+SECONDS = 1500
+
+
+def names(file):
+    return [
+        node.name for node in ast.parse(file.read_text(encoding="utf-8")).body if getattr(node, "name", "").startswith("test_")
+    ]
+
+
+TESTS = [(file.stem, name) for file in sorted(FOLDER.glob("test_*.py")) for name in names(file)]
+
+
+@pytest.fixture(scope="module")
+def results(guest, array, nfs, share):
+    """Results by file; the tests of a file are run when the first of them is asked for."""
+    export, folder = nfs
+    told = {
+        "config": CONFIG,
+        "control": array["control"],
+        "pool": array["pools"][0],
+        "wwpns": FC_INITIATORS,
+        "nfs_export": export,
+        "nfs_folder": f"/share/{folder.relative_to(share)}",
+    }
+    guest.put(FOLDER, "/opt/inside")
+    guest.run("host-programs multipath")
+    found = {}
+
+    def of(file):
+        if file not in found:
+            found[file] = run_tests(guest, [f"/opt/inside/{file}.py"], {"HOST_TESTS": json.dumps(told)}, timeout=SECONDS)
+        return found[file]
+
+    return of
+
+
+@pytest.mark.timeout(SECONDS + 300)
+@pytest.mark.parametrize(("file", "name"), TESTS, ids=lambda value: value.removeprefix("test_"))
+def test_inside(results, file, name):
+    mine = {key: result for key, result in results(file).items() if key.split("[")[0] == f"{file}::{name}"}
+    assert mine, f"pytest in the guest did not run {name}"
+    failed = {key: result.said for key, result in mine.items() if not result.passed}
+    assert not failed, "\n\n".join(f"{key}:\n{said}" for key, said in failed.items())
+    for result in mine.values():
+        sys.stdout.writelines(f"{line}\n" for line in result.said.splitlines() if line.startswith("MEASURED"))
