@@ -5,7 +5,7 @@ Objects are named by WWN, which no array gives twice; array ids are.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -68,6 +68,30 @@ class DataPlane(Protocol):
 
     def serve(self, accesses: Sequence[Access]) -> None:
         """Let exactly these accesses be possible from now on."""
+        ...
+
+
+class ServedPlane(DataPlane, Protocol):
+    """A data plane whose paths can be cut."""
+
+    def paths(self) -> Mapping[str, bool]:
+        """Return whether each path, by the name of the array's port, is up."""
+        ...
+
+    def set_path(self, portal: str, *, up: bool) -> None:
+        """Cut or heal one; raise `ValueError` for one that is not there."""
+        ...
+
+    def heal(self) -> None:
+        """Heal every one that was cut by `set_path`."""
+        ...
+
+    def set_down(self, controllers: Collection[str]) -> None:
+        """Cut the paths of exactly these controllers."""
+        ...
+
+    def close(self) -> None:
+        """Serve no more and forget every byte."""
         ...
 
 

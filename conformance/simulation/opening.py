@@ -9,8 +9,12 @@ from typing import Any
 
 import yaml
 
+from blockdrivers.errors import InvalidRequest
 from blockdrivers.model import Protocol
 from blockdrivers.plugins import Adapter
+from conformance.simulation.dataplane import ServedPlane
+from conformance.simulation.fc.fabric import Fabric, FcTarget
+from conformance.simulation.fc.plane import FcPlane
 from conformance.simulation.iscsi import plane
 from conformance.simulation.server import SimulatedArray
 
@@ -28,6 +32,7 @@ def open_array(
     latency_ms: float = 0.0,
     data: bool = True,
     portals: Sequence[str] | None = None,
+    fc: FcTarget | None = None,
     **options: Any,
 ) -> SimulatedArray:
     """Return an array that is to be started.
@@ -38,13 +43,18 @@ def open_array(
         host, port, tls, latency_ms: see `SimulatedArray`.
         data: False leaves the bytes away.
         portals: IPv4 addresses of its iSCSI portals; of its own choice where None.
+        fc: serves the LUNs over FC as well; the array's FC ports are those of the target.
         options: for the simulator.
     """
     build = adapter.load_simulator()
     serves = data and Protocol.ISCSI in adapter.protocols and plane.missing() is None
-    bytes_of = plane.IscsiPlane(portals) if serves else None
-    if bytes_of is not None:
-        options |= {"data_plane": bytes_of, "portals": bytes_of.addresses}
+    if fc is not None and not serves:
+        raise InvalidRequest(f"LUNs are served over FC only where there are bytes behind them. {plane.missing() or ''}".rstrip())
+    bytes_of: ServedPlane | None = None
+    if serves:
+        iscsi = plane.IscsiPlane(portals, fc.share if fc else None)
+        bytes_of = _with_fc(iscsi, fc) if fc else iscsi
+        options |= {"data_plane": bytes_of, "portals": iscsi.addresses} | ({"fc_ports": fc.ports} if fc else {})
     elif portals is not None:
         options["portals"] = portals
     try:
@@ -80,6 +90,14 @@ def write_config(
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         yaml.safe_dump({"backends": {BACKEND: entry}}, file)
     return config
+
+
+def _with_fc(iscsi: plane.IscsiPlane, target: FcTarget) -> FcPlane:
+    try:
+        return FcPlane(iscsi, Fabric(target))
+    except BaseException:
+        iscsi.close()
+        raise
 
 
 def _spelled(model: str, models: tuple[str, ...]) -> str:

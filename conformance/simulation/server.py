@@ -17,11 +17,12 @@ from typing import Any, Self, TextIO
 from conformance.simulation import ca
 from conformance.simulation.control import ControlApi
 from conformance.simulation.counters import Counters
+from conformance.simulation.dataplane import ServedPlane
 from conformance.simulation.family import Family
 from conformance.simulation.faults import FaultPlan
+from conformance.simulation.fc.plane import FcPlane
 from conformance.simulation.http import Controller
 from conformance.simulation.iscsi import plane as iscsi
-from conformance.simulation.iscsi.plane import IscsiPlane
 
 _PR_SET_PDEATHSIG = 1
 
@@ -46,7 +47,7 @@ class SimulatedArray:
         port: int = 0,
         tls: bool = True,
         latency_ms: float = 0.0,
-        plane: IscsiPlane | None = None,
+        plane: ServedPlane | None = None,
     ) -> None:
         self.family = family
         self.plane = plane
@@ -89,7 +90,11 @@ class SimulatedArray:
             "management": first,
             "management2": second,
             **self.family.ready(),
-            "data_plane": {"iscsi": self.plane is not None, "missing": None if self.plane else iscsi.missing()},
+            "data_plane": {
+                "iscsi": self.plane is not None,
+                "fc": isinstance(self.plane, FcPlane),
+                "missing": None if self.plane else iscsi.missing(),
+            },
             "control": self._control.url,
         }
 

@@ -131,6 +131,10 @@ def test_portals_have_to_be_addresses():
     assert "hall" in run("simulate", "OceanStor 5500 V5", "--portals", "127.0.0.1,hall", status=4).err
 
 
+def test_the_options_of_fc_go_together():
+    assert "give all three" in run("simulate", "OceanStor 5500 V5", "--fc-target", "http://127.0.0.1:1", status=4).err
+
+
 @pytest.mark.parametrize("more", [[], ["--no-data"]])
 def test_portals_are_where_they_were_asked_for(more):
     # One network for each process of the tests: two with the same portals cannot stand side by side.

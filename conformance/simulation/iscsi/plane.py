@@ -38,12 +38,13 @@ class IscsiPlane:
 
     Args:
         portals: IP addresses to listen at, one per controller; by default two of the loopback network that no other array has.
+        folder: where a folder with the files is made; that for temporary files by default.
     """
 
-    def __init__(self, portals: Sequence[str] | None = None) -> None:
+    def __init__(self, portals: Sequence[str] | None = None, folder: Path | None = None) -> None:
         if reason := missing():
             raise target.TargetError(reason)
-        self._folder = tempfile.TemporaryDirectory(prefix="blockdrivers-luns-")
+        self._folder = tempfile.TemporaryDirectory(prefix="blockdrivers-luns-", dir=folder)
         self._spare = _SPARE / Path(self._folder.name).name
         self._files = Files(Path(self._folder.name), self._spare)
         self._guard = threading.RLock()
@@ -56,6 +57,11 @@ class IscsiPlane:
         self.portals = [self._portal(ip) for ip in portals] if portals else self._free_portals()
         self._cut: set[str] = set()
         self._down: frozenset[str] = frozenset()
+
+    @property
+    def files(self) -> Files:
+        """The bytes."""
+        return self._files
 
     @property
     def addresses(self) -> list[str]:

@@ -25,6 +25,7 @@ def build(
     initiator_post_binds: bool = True,
     initialising_seconds: float = 0.0,
     portals: Sequence[str] = ("127.0.0.11", "127.0.0.12"),
+    fc_ports: Sequence[str] | None = None,
     clock: Callable[[], float] = time.monotonic,
     data_plane: DataPlane | None = None,
 ) -> OceanStor:
@@ -39,6 +40,7 @@ def build(
         initiator_post_binds: whether a new iSCSI initiator is bound to the host that its first request names.
         initialising_seconds: how long a new LUN is not usable.
         portals: IP addresses of the iSCSI portals.
+        fc_ports: WWPNs of the FC ports; four of its own by default.
         clock: seconds.
         data_plane: keeps the bytes; without one there are none.
     """
@@ -49,6 +51,7 @@ def build(
         initiator_post_binds=initiator_post_binds,
         initialising_seconds=initialising_seconds,
         portals=tuple(portals),
+        fc_ports=None if fc_ports is None else tuple(wwpn.lower() for wwpn in fc_ports),
     )
     if model not in PROFILES:
         raise ValueError(f"no such model: {model!r}; there is {', '.join(sorted(PROFILES))}")

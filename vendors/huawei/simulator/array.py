@@ -45,6 +45,8 @@ class Options:
     initiator_post_binds: bool
     initialising_seconds: float
     portals: tuple[str, ...]
+    fc_ports: tuple[str, ...] | None
+    """WWPNs; None where the array has ports of its own."""
 
 
 class OceanStor:

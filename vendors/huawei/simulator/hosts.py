@@ -32,6 +32,8 @@ class Hosts:
         self._portals = options.portals
         self._post_binds = options.initiator_post_binds
         self._serial = array.next_wwn()[-16:-4]
+        own = tuple(f"20{number:02x}{self._serial}" for number in range(_FC_PORTS))
+        self._fc_ports = own if options.fc_ports is None else options.fc_ports
         self.groups_of: dict[str, set[str]] = {}
         """Host id -> ids of its host groups; kept by the mappings."""
         self.set_fabric(options.fabric)
@@ -108,7 +110,7 @@ class Hosts:
                 "ID": str(1000 + number),
                 "NAME": f"P{number}",
                 "TYPE": 212,
-                "WWN": f"20{number:02x}{self._serial}",
+                "WWN": wwpn,
                 "HEALTHSTATUS": "1",
                 "RUNNINGSTATUS": "10",
                 "PARENTID": f"0{'AB'[number % 2]}.1",
@@ -118,7 +120,7 @@ class Hosts:
                 "FCRUNMODE": "0",
                 "LOGICTYPE": "0",
             }
-            for number in range(_FC_PORTS)
+            for number, wwpn in enumerate(self._fc_ports)
         ]
 
     def eth_port(self, number: int) -> Attributes:
