@@ -10,7 +10,8 @@ from blockdrivers.model import Host, Protocol
 from conformance.suite.declare import declared_checks
 from conformance.suite.settings import Settings
 from conformance.target import Target
-from tests.host.conftest import FC_INITIATORS, INITIATOR
+from tests.host.conftest import FC_STRANGER, INITIATOR
+from tests.host.lab import fc
 from tests.host.lab.inside import run_checks
 from tests.host.lab.project import CONFIG
 
@@ -21,32 +22,27 @@ ONE_PATH = ("attach.bytes", "attach.again", "attach.reused_lun", "attach.extende
 
 
 def target(array, protocol):
-    other = Host("cmp02", iqn="iqn.1994-05.org.example:cmp02", wwpns=("21000024ff000003",))
-    hosts = (Host("guest", iqn=INITIATOR, wwpns=FC_INITIATORS), other)
+    other = Host("cmp02", iqn="iqn.1994-05.org.example:cmp02", wwpns=(FC_STRANGER,))
+    hosts = (Host("guest", iqn=INITIATOR, wwpns=fc.INITIATORS), other)
     pool, second, *_ = array["pools"]
     found = Target(Path(CONFIG), "simulated", protocol, pool, second, hosts, array["control"], array["model"], attach=True)
     return Settings(found).to_json()
 
 
 @pytest.fixture(scope="module")
-def results(guest, array):
+def found():
     """Results of the checks by protocol; each protocol's are run when the first of them is asked for."""
-    found = {}
-
-    def of(protocol):
-        if protocol not in found:
-            guest.run("host-programs multipath")
-            found[protocol] = run_checks(guest, target(array, protocol), "attach", timeout=SECONDS)
-        return found[protocol]
-
-    return of
+    return {}
 
 
 @pytest.mark.timeout(SECONDS + 300)
 @pytest.mark.parametrize("check", CHECKS)
 @pytest.mark.parametrize("protocol", [Protocol.ISCSI, Protocol.FC])
-def test_check(results, protocol, check):
-    result = results(protocol)[check]
+def test_check(guest, array, found, protocol, check):
+    if protocol not in found:
+        guest.run("host-programs multipath")
+        found[protocol] = run_checks(guest, target(array, protocol), "attach", timeout=SECONDS)
+    result = found[protocol][check]
     assert result.passed, result.said
 
 

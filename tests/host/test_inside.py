@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.host.conftest import FC_INITIATORS
+from tests.host.lab import fc
 from tests.host.lab.inside import run_tests
 from tests.host.lab.project import CONFIG
 
@@ -27,33 +27,32 @@ TESTS = [(file.stem, name) for file in sorted(FOLDER.glob("test_*.py")) for name
 
 
 @pytest.fixture(scope="module")
-def results(guest, array, nfs, share):
+def found():
     """Results by file; the tests of a file are run when the first of them is asked for."""
+    return {}
+
+
+def run_file(file, guest, array, nfs, share):
     export, folder = nfs
     told = {
         "config": CONFIG,
         "control": array["control"],
         "pool": array["pools"][0],
-        "wwpns": FC_INITIATORS,
+        "wwpns": fc.INITIATORS,
         "nfs_export": export,
         "nfs_folder": f"/share/{folder.relative_to(share)}",
     }
     guest.put(FOLDER, "/opt/inside")
     guest.run("host-programs multipath")
-    found = {}
-
-    def of(file):
-        if file not in found:
-            found[file] = run_tests(guest, [f"/opt/inside/{file}.py"], {"HOST_TESTS": json.dumps(told)}, timeout=SECONDS)
-        return found[file]
-
-    return of
+    return run_tests(guest, [f"/opt/inside/{file}.py"], {"HOST_TESTS": json.dumps(told)}, timeout=SECONDS)
 
 
 @pytest.mark.timeout(SECONDS + 300)
 @pytest.mark.parametrize(("file", "name"), TESTS, ids=lambda value: value.removeprefix("test_"))
-def test_inside(results, file, name):
-    mine = {key: result for key, result in results(file).items() if key.split("[")[0] == f"{file}::{name}"}
+def test_inside(guest, array, nfs, share, found, file, name):
+    if file not in found:
+        found[file] = run_file(file, guest, array, nfs, share)
+    mine = {key: result for key, result in found[file].items() if key.split("[")[0] == f"{file}::{name}"}
     assert mine, f"pytest in the guest did not run {name}"
     failed = {key: result.said for key, result in mine.items() if not result.passed}
     assert not failed, "\n\n".join(f"{key}:\n{said}" for key, said in failed.items())

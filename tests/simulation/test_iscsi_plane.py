@@ -175,6 +175,11 @@ def test_a_cut_path_refuses_and_the_other_goes_on(plane):
     assert disk(plane, 1, ONE, portal=1).holds(9)
     plane.portals[0].heal()
     assert disk(plane, 1, ONE).holds(9)
+    with socket.create_connection(plane.portals[0].address, 5) as connection:
+        connection.settimeout(0.3)
+        # A host's first bytes may take their time.
+        with pytest.raises(TimeoutError):
+            connection.recv(1)
 
 
 def test_two_arrays_stand_side_by_side(plane):

@@ -39,8 +39,8 @@ class Portal:
         self._closed = threading.Event()
         self._listening = threading.Event()
         self._listening.set()
-        self._listener = socket.create_server(address, backlog=_BACKLOG)
-        self._listener.settimeout(_ACCEPT_SECONDS)
+        self._listener = self._bound()
+        self._listener.listen(_BACKLOG)
         self._thread = threading.Thread(target=self._accept, name=f"portal-{address[0]}", daemon=True)
         self._thread.start()
 
@@ -57,10 +57,12 @@ class Portal:
     def cut(self) -> None:
         """Reset every connection, and refuse new ones."""
         self._listening.clear()
-        # It then keeps its address and refuses, as a port without a cable does; one that accepted and reset would
-        # leave an initiator of Linux 6.1 unable to come back.
+        # What is bound and does not listen keeps the address and refuses. One that accepted and reset would leave an
+        # initiator of Linux 6.1 unable to come back; and one that listens again passes its shutdown on to whom it accepts.
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        self._listener = self._bound()
         self.break_connections()
 
     def heal(self) -> None:
@@ -75,6 +77,17 @@ class Portal:
         self.cut()
         self._thread.join(_LOGIN_SECONDS)
         self._listener.close()
+
+    def _bound(self) -> socket.socket:
+        made = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        try:
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            made.settimeout(_ACCEPT_SECONDS)
+            made.bind(self.address)
+        except BaseException:
+            made.close()
+            raise
+        return made
 
     def break_connections(self, initiators: Sequence[str] | None = None) -> None:
         """Reset the connections of these initiators, or all."""
