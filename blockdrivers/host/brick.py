@@ -82,12 +82,11 @@ class _Call:
         self._pid: int | None = None
         self._buffer = b""
         try:
-            _Server.running().take(theirs)
+            with theirs:
+                _Server.hand_over(theirs)
         except BaseException:
             self._socket.close()
             raise
-        finally:
-            theirs.close()
 
     def __enter__(self) -> Self:
         return self
@@ -130,8 +129,14 @@ def _end(pid: int) -> None:
             os.close(descriptor)
 
 
+def start() -> None:
+    """Start the process that imports os-brick, if it does not run: the first call then need not wait for it."""
+    require_root()
+    _Server.running()
+
+
 class _Server:
-    """The process that has os-brick imported; one for this process, started when it is needed."""
+    """The process that has os-brick imported; one for this process and those forked from it, started when it is needed."""
 
     _guard = threading.Lock()
     _current: _Server | None = None
@@ -139,8 +144,6 @@ class _Server:
     def __init__(self) -> None:
         folder = Path(os.environ.get(LOCKS_VARIABLE) or _LOCKS)
         folder.mkdir(parents=True, exist_ok=True)
-        self._owner = os.getpid()
-        self._sending = threading.Lock()
         # Not a pipe: nobody reads it while the process works.
         self._said = tempfile.TemporaryFile()  # noqa: SIM115 - closed with this object
         self._socket, theirs = socket.socketpair()
@@ -160,19 +163,26 @@ class _Server:
         """Return the server of this process."""
         # Others wait for the first one's start: a second server would take no less time.
         with cls._guard:
-            if cls._current is None or not cls._current.is_usable:
+            if cls._current is None:
                 cls._current = cls()
             return cls._current
 
-    @property
-    def is_usable(self) -> bool:
-        """Whether it still runs, and was started by this process and not by one that this was forked from."""
-        return self._owner == os.getpid() and self._process.poll() is None
+    @classmethod
+    def hand_over(cls, connection: socket.socket) -> None:
+        """Have the server serve one request on a connection; one that has ended is started again."""
+        server = cls.running()
+        try:
+            socket.send_fds(server._socket, [REQUEST], [connection.fileno()])
+        except OSError:
+            with cls._guard:
+                if cls._current is server:
+                    cls._current = None
+            socket.send_fds(cls.running()._socket, [REQUEST], [connection.fileno()])
 
-    def take(self, connection: socket.socket) -> None:
-        """Have it serve one request on a connection."""
-        with self._sending:
-            socket.send_fds(self._socket, [REQUEST], [connection.fileno()])
+    @classmethod
+    def forked(cls) -> None:
+        """Let a forked process use the server, too, whoever held the lock at that moment."""
+        cls._guard = threading.Lock()
 
     def _await_ready(self) -> None:
         try:
@@ -193,3 +203,6 @@ class _Server:
         if "No module named 'os_brick'" in said:
             return ConfigurationError("os-brick is missing; install blockdrivers[host].")
         return AttachError(f"The process that runs os-brick ended: {said}")
+
+
+os.register_at_fork(after_in_child=_Server.forked)

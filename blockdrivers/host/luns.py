@@ -20,6 +20,7 @@ from blockdrivers.model import Attachment, DevicePath, Export, Protocol
 _log = logging.getLogger(__name__)
 
 _APPEAR_SECONDS = 15.0
+_LOOK_SECONDS = 5.0
 _VANISH_SECONDS = 15.0
 _FLUSH_SECONDS = 600.0
 _FORCED_FLUSH_SECONDS = 10.0
@@ -61,6 +62,7 @@ class Lun:
                 f"The array does not tell the identity of {export.volume!r}, so no device can be proven to be that volume."
             )
         self._export = export
+        self._number = export.lun
         self._wwn = export.wwn.lower()
         self._multipath = multipath
         targets = [target.iqn for target in export.targets] if export.protocol is Protocol.ISCSI else export.wwpns
@@ -83,6 +85,7 @@ class Lun:
                     # It may have grown since it was connected.
                     scsi.rescan(disk)
                 if not self._is_complete(present):
+                    self._look(heard)
                     self._call("connect")
             with parts.identity:
                 proven = self._proven(heard)
@@ -102,6 +105,15 @@ class Lun:
             paths=tuple(DevicePath(disk.device, disk.target or "", disk.lun, disk.portal) for disk in proven),
             seconds=dict(seconds),
         )
+
+    def _look(self, heard: Events) -> None:
+        """Have FC ports find the LUN, so that os-brick need not scan and wait in steps of seconds; without success it does."""
+        if self._export.protocol is Protocol.FC and scsi.scan_fc(self._export.wwpns, self._number):
+            heard.until(self._has_settled, _LOOK_SECONDS)
+
+    def _has_settled(self) -> bool | None:
+        names = [disk.name for disk in self._at_place()]
+        return (bool(names) and events.has_settled(names)) or None
 
     def _at_place(self) -> list[Disk]:
         return [disk for disk in scsi.disks() if ((disk.target or "").lower(), disk.lun) in self._positions]
@@ -294,9 +306,7 @@ class Lun:
 
     def _users(self, found: Found) -> list[str]:
         maps = [item.kernel_name for item in multipath.holding([disk.name for disk in found.disks])]
-        said = [text for item in found.maps for text in users.of_device(item.device)]
-        said += [text for disk in found.disks for text in users.of_device(disk.device, but=maps)]
-        return list(dict.fromkeys(said))
+        return users.of_devices([*(item.device for item in found.maps), *(disk.device for disk in found.disks)], but=maps)
 
     def _flush(self, found: Found, *, force: bool) -> None:
         seconds = _FORCED_FLUSH_SECONDS if force else deadline.remaining(_FLUSH_SECONDS)

@@ -11,7 +11,7 @@ import fcntl
 import logging
 import os
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -258,6 +258,19 @@ def parse_page_83(page: bytes) -> frozenset[str]:
             found.add(identifier.hex())
         at += _HEADER + length
     return frozenset(found)
+
+
+def scan_fc(wwpns: Collection[str], lun: int) -> bool:
+    """Have every FC port of this machine that reaches one of these target ports look for a LUN; tell whether any does."""
+    reached = False
+    for port in (SYS / "class/fc_remote_ports").glob("rport-*"):
+        name, number = read(port / "port_name"), read(port / "scsi_target_id")
+        if name is None or name.removeprefix("0x").lower() not in wwpns or number in {None, "-1"}:
+            continue
+        host, channel = port.name.removeprefix("rport-").split("-")[0].split(":")
+        write(SYS / "class/scsi_host" / f"host{host}" / "scan", f"{channel} {number} {lun}")
+        reached = True
+    return reached
 
 
 def rescan(disk: Disk) -> None:

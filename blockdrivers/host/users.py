@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,12 +27,19 @@ def of_device(device: str, *, but: Collection[str] = ()) -> list[str]:
         device: ``/dev/dm-0``.
         but: names of devices built on it that do not count, such as the multipath map of a path.
     """
-    names = _stack(Path(device).name, but)
+    return of_devices([device], but=but)
+
+
+def of_devices(devices: Sequence[str], *, but: Collection[str] = ()) -> list[str]:
+    """Return who uses any of these block devices; see `of_device`."""
+    roots = [Path(device).name for device in devices]
+    names = list(dict.fromkeys(name for root in roots for name in _stack(root, but)))
     numbers = {number: name for name in names if (number := _number(name)) is not None}
-    built = [f"{_title(name)} is built on it" for name in names[1:] if not _is_partition(name)]
+    built = [f"{_title(name)} is built on it" for name in names if name not in roots and not _is_partition(name)]
     found = [*_mounts(numbers), *_swaps(names), *_processes(numbers), *built]
-    if not found and not but and _is_claimed(device):
-        found = ["something in the kernel has claimed it"]
+    if not found:
+        free = [root for root in roots if set(scsi.holders(root)).isdisjoint(but)]
+        found = [f"something in the kernel has claimed /dev/{root}" for root in free if _is_claimed(f"/dev/{root}")]
     return found[:_MOST]
 
 

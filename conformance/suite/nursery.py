@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from blockdrivers.host import brick
 from conformance.suite.settings import Settings, from_json
 
 _PATIENCE = 60.0
@@ -172,6 +173,8 @@ def _import_everything(settings: Settings) -> None:
     """Open a backend and close it again unused: then everything that a child needs has been imported."""
     try:
         settings.open().close()
+        if settings.target.attach:
+            brick.start()
     except Exception as error:  # noqa: BLE001 - each child will meet it, too, and can tell its parent
         print(f"nursery: {type(error).__name__}: {error}", file=sys.stderr)  # noqa: T201 - a server's log
 

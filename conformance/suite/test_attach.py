@@ -33,7 +33,7 @@ from conformance.suite.rig import Rig
 _STRANGER = "iqn.1994-05.org.example:conformance-stranger"
 _SHORT_SECONDS = 40.0
 _TIDY_SECONDS = 60.0
-_KILLS = 6
+_KILLS = 3
 
 
 @check(
