@@ -28,8 +28,7 @@ _FORCED_DISCONNECT_SECONDS = 30.0
 _LET_GO_SECONDS = 10.0
 _GROW_SECONDS = 15.0
 _CLAIMED = "DM_MULTIPATH_DEVICE_PATH"
-CONNECTORS = {Protocol.ISCSI: "ISCSI", Protocol.FC: "FIBRE_CHANNEL"}
-"""What os-brick calls a protocol."""
+_CONNECTORS = {Protocol.ISCSI: "ISCSI", Protocol.FC: "FIBRE_CHANNEL"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -350,16 +349,17 @@ class Lun:
 
     # os-brick
 
+    def request(self) -> dict[str, Any]:
+        """Return what os-brick is asked with."""
+        return {
+            "protocol": _CONNECTORS[self._export.protocol],
+            "multipath": self._multipath,
+            "properties": properties(self._export),
+        }
+
     def _call(self, do: str, **more: Any) -> None:
         chap = self._export.chap
-        brick.call(
-            do,
-            secret=chap.secret if chap else None,
-            protocol=CONNECTORS[self._export.protocol],
-            multipath=self._multipath,
-            properties=properties(self._export),
-            **more,
-        )
+        brick.call(do, secret=chap.secret if chap else None, **self.request(), **more)
 
 
 def properties(export: Export) -> dict[str, Any]:

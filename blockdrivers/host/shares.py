@@ -56,7 +56,7 @@ class ShareFile:
             self._mark.write_text(f"{self._share}\n{self._name}\n", encoding="utf-8")
             with parts.host:
                 MOUNTS.mkdir(mode=0o755, parents=True, exist_ok=True)
-                brick.call("connect", **self._request())
+                brick.call("connect", **self.request())
             with parts.identity:
                 mount = self._mounted()
                 if mount is None:
@@ -138,7 +138,8 @@ class ShareFile:
             raise AttachError(f"{self._share} cannot be unmounted from {mount.folder}: {ended.said or ended.status}")
         mount.folder.rmdir()
 
-    def _request(self) -> dict[str, Any]:
+    def request(self) -> dict[str, Any]:
+        """Return what os-brick is asked with."""
         return {
             "protocol": "NFS",
             "multipath": False,

@@ -17,6 +17,7 @@ from conformance.suite.rig import Rig
 
 NEEDS = ("attaching", "san")
 """What every check of attached LUNs needs."""
+_BREATH_SECONDS = 0.1
 PATH_SECONDS = 60.0
 """How long a lost path, or one that came back, may hold up I/O."""
 
@@ -109,6 +110,8 @@ class Writer(threading.Thread):
                 self._disk.write(512 * 1024, data)
                 assert self._disk.read(512 * 1024, 4096) == data, "other bytes were read than had been written"
                 self.rounds += 1
+                # Leave the machine time for what is tried meanwhile.
+                self._ending.wait(_BREATH_SECONDS)
         except Exception as error:  # noqa: BLE001 - judged by the check
             self.error = error
 

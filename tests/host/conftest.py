@@ -1,4 +1,4 @@
-"""A guest, and what it attaches volumes from; all in a network namespace that `make test-host` makes."""
+"""A guest, and what it attaches volumes from; all in a network namespace of its own, for each process that tests."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from tests.host.lab import fc, network
 from tests.host.lab.arrays import nfs_server, simulated_array
@@ -14,14 +15,29 @@ from tests.host.lab.guest import Guest
 from tests.host.lab.image import image
 from tests.host.lab.project import Project, built, configure
 
+collect_ignore = ["inside"]
 MODEL = "OceanStor 5500 V5"
 INITIATOR = "iqn.2026-11.test.blockdrivers:guest"
 FC_STRANGER = "21000024ff000003"
 """An FC initiator that the array sees, and that is none of the guest's."""
 
 
+class ByGuest(LoadScopeScheduling):
+    """Gives a process what one guest runs at a time: a file's tests, or those of them with the same first parameter."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        test, _, parameters = nodeid.partition("[")
+        return f"{test.partition('::')[0]}[{parameters.partition('-')[0]}"
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
+    """Have the tests shared out by `ByGuest`."""
+    return ByGuest(config, log)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def lan() -> None:
+    network.leave()
     network.bring_up()
 
 
@@ -68,5 +84,10 @@ def _array(guest: Guest, share: Path) -> Iterator[Mapping[str, Any]]:
 @pytest.fixture
 def array(guest: Guest, _array: Mapping[str, Any]) -> Mapping[str, Any]:
     """What the simulated array tells clients; commands in the guest can drive it, also after the guest was booted again."""
-    configure(guest, _array)
+    if _configured.get("boot") != guest.boots:
+        configure(guest, _array)
+        _configured["boot"] = guest.boots
     return _array
+
+
+_configured: dict[str, int] = {}

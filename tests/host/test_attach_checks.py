@@ -16,6 +16,7 @@ from tests.host.lab.inside import run_checks
 from tests.host.lab.project import CONFIG
 
 CHECKS = [declared.check.id for declared in declared_checks() if declared.check.id.startswith("attach.")]
+PROTOCOLS = (Protocol.ISCSI, Protocol.FC)
 SECONDS = 1500
 ONE_PATH = ("attach.bytes", "attach.again", "attach.reused_lun", "attach.extended")
 """Where multipathd does not run, these show what is different."""
@@ -37,7 +38,7 @@ def found():
 
 @pytest.mark.timeout(SECONDS + 300)
 @pytest.mark.parametrize("check", CHECKS)
-@pytest.mark.parametrize("protocol", [Protocol.ISCSI, Protocol.FC])
+@pytest.mark.parametrize("protocol", list(PROTOCOLS))
 def test_check(guest, array, found, protocol, check):
     if protocol not in found:
         guest.run("host-programs multipath")

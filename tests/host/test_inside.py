@@ -23,7 +23,11 @@ def names(file):
     ]
 
 
-TESTS = [(file.stem, name) for file in sorted(FOLDER.glob("test_*.py")) for name in names(file)]
+TESTS = [
+    pytest.param(file.stem, name, id=f"{file.stem}-{name}".replace("test_", ""))
+    for file in sorted(FOLDER.glob("test_*.py"))
+    for name in names(file)
+]
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +52,7 @@ def run_file(file, guest, array, nfs, share):
 
 
 @pytest.mark.timeout(SECONDS + 300)
-@pytest.mark.parametrize(("file", "name"), TESTS, ids=lambda value: value.removeprefix("test_"))
+@pytest.mark.parametrize(("file", "name"), TESTS)
 def test_inside(guest, array, nfs, share, found, file, name):
     if file not in found:
         found[file] = run_file(file, guest, array, nfs, share)

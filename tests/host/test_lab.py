@@ -11,7 +11,7 @@ import pytest
 from tests.host.lab import network
 from tests.host.lab.guest import FC_SEGMENTS, GuestTimeout
 from tests.host.lab.processes import LabError
-from tests.host.lab.project import CONFIG
+from tests.host.lab.project import CONFIG, configure
 from tests.simulation.initiator import Disk
 
 INITIATOR = "iqn.2026-11.test.blockdrivers:guest"
@@ -177,8 +177,18 @@ def test_multipathd_starts_and_stops(guest):
     assert guest.run("pgrep -x multipathd", check=False).returncode == 1
 
 
-def test_after_a_power_cut_the_guest_is_as_new(guest):
+def test_after_a_power_cut_the_guest_is_as_new_and_what_it_had_attached_is_found(guest, array):
+    options = f"--protocol iscsi --host guest --iqn {INITIATOR}"
+    guest.run(f"blockdrivers volume create cut --size 1GiB --pool {array['pools'][0]}", timeout=120)
+    assert json.loads(guest.run(f"blockdrivers attach cut {options} --json", timeout=240).stdout)["path"].startswith("/dev/")
     guest.run("touch /root/lost && sync")
     guest.reboot()
+    configure(guest, array)
     assert guest.run("test -e /root/lost", check=False).returncode == 1
-    assert "blockdrivers" in guest.run("blockdrivers --version", timeout=120).stdout
+    doctor = "blockdrivers doctor --host --host-name guest --json"
+    found = json.loads(guest.run(doctor, timeout=240).stdout)
+    trouble = [finding for finding in found if finding["status"] != "ok"]
+    assert [(finding["check"], finding["subject"]) for finding in trouble] == [("export without a device", "cut")]
+    guest.run("blockdrivers detach cut --protocol iscsi --host guest", timeout=240)
+    assert all(finding["status"] == "ok" for finding in json.loads(guest.run(doctor, timeout=240).stdout))
+    guest.run("blockdrivers volume delete cut", timeout=120)

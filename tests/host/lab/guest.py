@@ -88,6 +88,7 @@ class Guest:
         self._connection: subprocess.Popen[bytes] | None = None
         self._serial: list[str] = []
         self._number = itertools.count(1)
+        self.boots = 0
 
     def __enter__(self) -> Self:
         try:
@@ -112,6 +113,7 @@ class Guest:
         if self._machine is not None:
             raise LabError("The guest is running already.")
         self._serial = []
+        self.boots += 1
         heard = threading.Event()
         self._machine = spawn(self._emulator(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         threading.Thread(target=self._listen, args=(self._machine, self._serial, heard), name="serial", daemon=True).start()
@@ -215,7 +217,7 @@ class Guest:
 
     def _emulator(self) -> list[str]:
         image, parameters = self._image, f"console=ttyS0 quiet panic=-1 mitigations=off nokaslr net.ifnames=0 {_clock()}"
-        command = ["qemu-system-x86_64", "-machine", "q35", "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2"]
+        command = ["qemu-system-x86_64", "-machine", "q35", "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "1"]
         command += ["-m", str(self._memory_mib), "-nodefaults", "-display", "none", "-vga", "none", "-no-reboot"]
         command += ["-chardev", "stdio,id=serial,signal=off", "-serial", "chardev:serial"]
         command += ["-kernel", str(image.kernel), "-initrd", str(image.initrd)]

@@ -5,7 +5,9 @@ Source for the addresses: RFC 5737, TEST-NET-1.
 
 from __future__ import annotations
 
+import ctypes
 import json
+import os
 import subprocess
 
 from tests.host.lab.processes import LabError
@@ -18,6 +20,17 @@ TAP = "tap0"
 """The host's end of the guest's network card."""
 
 _COMMAND_SECONDS = 20
+_CLONE_NEWNET = 0x40000000
+
+
+def leave() -> None:
+    """Move this thread, and those and the processes that it starts from now on, into a new network namespace.
+
+    It ends with the last of them.
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.unshare(_CLONE_NEWNET):
+        raise LabError(f"No network namespace could be made ({os.strerror(ctypes.get_errno())}): run `make test-host` as root.")
 
 
 def bring_up() -> None:
