@@ -44,7 +44,7 @@ test-oracle: $(VENV)/.dev $(VENV)-cinder/.installed
 test-host: $(VENV)/.dev
 	tools/system-packages $(DATA_PACKAGES) $(LAB_PACKAGES)
 	$(BIN)/python -m tests.host.lab.image
-	$(BIN)/pytest -n 2 --dist loadscope tests/host --timeout 600
+	$(BIN)/pytest -n 2 --dist loadscope -rP tests/host --timeout 600
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks

@@ -5,6 +5,7 @@ os-brick mounts, and never unmounts. Which volumes of a share are attached stand
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import stat
@@ -109,12 +110,12 @@ class ShareFile:
 
     def _size(self, file: Path) -> int:
         try:
-            status = bounded(lambda: os.lstat(file), min(_ANSWER_SECONDS, deadline.remaining(_ANSWER_SECONDS)))
+            size = bounded(lambda: _regular_size(file), deadline.remaining(_ANSWER_SECONDS))
         except OSError as trouble:
             raise AttachError(f"{self._export.location} cannot be reached: {trouble.strerror or trouble}.") from None
-        if not stat.S_ISREG(status.st_mode):
+        if size is None:
             raise AttachError(f"{self._export.location} is no regular file, and is not handed out.")
-        return status.st_size
+        return size
 
     def _flush(self, file: Path, *, force: bool) -> None:
         ended = programs.run(_FORCED_SECONDS if force else deadline.remaining(_FLUSH_SECONDS), "sync", str(file))
@@ -166,6 +167,23 @@ def marked() -> dict[str, list[str]]:
         share, _, name = mark.read_text(encoding="utf-8").strip().partition("\n")
         found.setdefault(share, []).append(name)
     return found
+
+
+def _regular_size(file: Path) -> int | None:
+    """Return a file's size as the server has it now; None for what is no regular file."""
+    if not stat.S_ISREG(os.lstat(file).st_mode):
+        return None
+    # Only opening a file makes the client ask the server again.
+    try:
+        descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as refusal:
+        if refusal.errno == errno.ELOOP:
+            return None
+        raise
+    try:
+        return os.fstat(descriptor).st_size
+    finally:
+        os.close(descriptor)
 
 
 def _plain(text: str) -> str:

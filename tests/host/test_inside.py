@@ -48,7 +48,7 @@ def run_file(file, guest, array, nfs, share):
     }
     guest.put(FOLDER, "/opt/inside")
     guest.run("host-programs multipath")
-    return run_tests(guest, [f"/opt/inside/{file}.py"], {"HOST_TESTS": json.dumps(told)}, timeout=SECONDS)
+    return run_tests(guest, "/opt/inside", f"{file}.py", {"HOST_TESTS": json.dumps(told)}, timeout=SECONDS)
 
 
 @pytest.mark.timeout(SECONDS + 300)

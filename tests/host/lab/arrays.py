@@ -74,6 +74,8 @@ NFS_CORE_PARAM {{
 NFSV4 {{ Minor_Versions = 1, 2; Graceless = true; Lease_Lifetime = 5; RecoveryRoot = "{state}"; }}
 NFS_KRB5 {{ Active_krb5 = false; }}
 EXPORT {{
+    # Files are changed behind its back: it is to look each time.
+    Attr_Expiration_Time = 0;
     Export_Id = 1; Path = "{folder}"; Pseudo = "{NFS_EXPORT}";
     Protocols = 4; Transports = TCP; SecType = sys; Squash = No_Root_Squash; Access_Type = None;
     CLIENT {{ Clients = {", ".join(clients)}; Access_Type = RW; }}

@@ -23,10 +23,11 @@ class Result:
     """The failure as pytest shows it, or what the test printed."""
 
 
-def run_tests(guest: Guest, files: Sequence[str], environment: Mapping[str, str], *, timeout: float) -> Mapping[str, Result]:
-    """Run test files of the guest; return the result of each test by its file and name: ``test_nfs::test_it_grows``."""
+def run_tests(guest: Guest, folder: str, file: str, environment: Mapping[str, str], *, timeout: float) -> Mapping[str, Result]:
+    """Run a test file in a folder of the guest; return the result of each test by its file and name: ``test_nfs::test_it_grows``."""
     report = f"{_REPORT}.xml"
-    said = _pytest(guest, [*files, "--junit-xml", report], environment, timeout)
+    options = ["--rootdir", folder, f"{folder}/{file}", "--junit-xml", report, "-o", "junit_logging=system-out"]
+    said = _pytest(guest, options, environment, timeout)
     found = guest.run(f"cat {report}", check=False).stdout
     if not found:
         raise LabError(f"pytest in the guest gave no report; it said:\n{said}")
