@@ -73,7 +73,7 @@ def test_what_a_disk_answers_is_asked_of_it_and_not_remembered(backend, host, vo
     name = volume("asked")
     made = backend.attach(name, Protocol.ISCSI, host, multipath=False)
     disk = made.paths[0].device
-    assert scsi.identities(disk) == {made.wwn}
+    assert made.wwn in scsi.identities(disk)
     backend.unexport(name, host, Protocol.ISCSI)
     assert next(found for found in scsi.disks() if found.device == disk).wwn == made.wwn
     with pytest.raises((scsi.NoLun, scsi.NoAnswer)):
