@@ -122,7 +122,7 @@ class Lun:
 
         Nothing of what they still hold in memory is written: it would go to whatever LUN is there now.
         """
-        stale = [disk for disk in self._at_place() if not (disk.wwn == self._wwn and self._answers_as_this(disk))]
+        stale = [disk for disk in self._at_place() if not self._is_this(disk)]
         if not stale:
             return
         names = {disk.name for disk in stale}
@@ -140,12 +140,14 @@ class Lun:
         if heard.until(lambda: names.isdisjoint(disk.name for disk in scsi.disks()) or None, _VANISH_SECONDS) is None:
             raise AttachError(f"The stale devices {', '.join(sorted(names))} at LUN {self._export.lun} cannot be removed.")
 
-    def _answers_as_this(self, disk: Disk) -> bool:
+    def _is_this(self, disk: Disk) -> bool:
+        """Tell whether a disk answers as this LUN, and was that, too, when the kernel found it."""
         try:
-            return self._wwn in scsi.identities(disk.device)
+            answered = scsi.identities(disk.device)
         except (scsi.NoLun, scsi.NoAnswer) as trouble:
             _log.debug("%s", trouble)
             return False
+        return self._wwn in answered and disk.wwn in {None, *answered}
 
     def _is_complete(self, present: Sequence[Disk]) -> bool:
         """Tell whether this LUN is there by every path that the array named, so that there is nothing to connect."""
@@ -214,16 +216,16 @@ class Lun:
         return events.says(names, _CLAIMED, "1")
 
     def _check_map(self, found: Map, names: Collection[str]) -> None:
-        if found.wwn != self._wwn:
-            raise AttachError(f"The map {found.device} of {', '.join(sorted(names))} is of {found.wwn}, not of {self._wwn}.")
         others = [disk for disk in scsi.disks() if disk.name in found.paths and disk.name not in names]
         for device in [found.device, *(disk.device for disk in others)]:
             try:
                 answered = scsi.identities(device)
             except (scsi.NoLun, scsi.NoAnswer) as trouble:
                 raise AttachError(f"{device} does not prove to be {self._wwn}: {trouble}") from None
-            if self._wwn not in answered:
-                raise AttachError(f"{device} answers as {', '.join(sorted(answered))}, not as {self._wwn}.")
+            if self._wwn not in answered or found.wwn not in answered:
+                raise AttachError(
+                    f"{device} of the map {found.name} answers as {', '.join(sorted(answered))}, not as {self._wwn}: it is not handed out."
+                )
 
     # Growing
 
@@ -278,7 +280,7 @@ class Lun:
         """
         found = self.found()
         own = Found(
-            tuple(disk for disk in found.disks if disk.wwn == self._wwn),
+            tuple(disk for disk in found.disks if disk.wwn == self._wwn or self._is_this(disk)),
             tuple(item for item in found.maps if item.wwn == self._wwn),
         )
         if self._users(own):

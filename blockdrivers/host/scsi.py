@@ -64,7 +64,7 @@ class Disk:
     state: str
     """``running``, ``blocked``, ``offline``, ``transport-offline``, ..."""
     wwn: str | None
-    """The identity that it had when the kernel found it: hexadecimal digits."""
+    """The identity that it had when the kernel found it: hexadecimal digits; None where it had none of NAA or EUI-64."""
     session: str | None = None
     """iSCSI only: number of the session."""
 
@@ -107,7 +107,7 @@ def _disk(name: str, entry: Path) -> Disk:
         portal=_portal(session) if session else None,
         lun=lun - _FLAT_ADDRESSING if lun >= _FLAT_ADDRESSING else lun,
         state=read(device / "state") or "unknown",
-        wwn=wwid.removeprefix("naa.").removeprefix("eui.").lower() or None,
+        wwn=wwid[len("naa.") :].lower() if wwid.startswith(("naa.", "eui.")) else None,
         session=session,
     )
 
