@@ -103,12 +103,12 @@ class Attachments(Exports):
             AttachError: what is in memory cannot be written (without `force`; nothing was changed), or a device stays. It is
                 not unexported then.
         """
-        from blockdrivers.host import brick, facts  # noqa: PLC0415
+        from blockdrivers.host import brick  # noqa: PLC0415
         from blockdrivers.host.turns import turn  # noqa: PLC0415
 
         with self._operation("detach", volume_id, timeout):
             brick.require_root()
-            name = facts.name() if host is None else host if isinstance(host, str) else host.name
+            name = _name_of(host)
             with turn(self._attached_name(volume_id, snapshot=snapshot)):
                 for export in self._own_exports(volume_id, name, protocol, snapshot=snapshot):
                     self._attachable(export, multipath).detach(force=force)
@@ -131,11 +131,11 @@ class Attachments(Exports):
         Raises `NotFound` where the volume is not exported to this machine, `AttachError` where it is not attached or a path
         does not follow.
         """
-        from blockdrivers.host import brick, facts  # noqa: PLC0415
+        from blockdrivers.host import brick  # noqa: PLC0415
 
         with self._operation("refresh_attachment", volume_id, timeout):
             brick.require_root()
-            name = facts.name() if host is None else host if isinstance(host, str) else host.name
+            name = _name_of(host)
             exports = self._own_exports(volume_id, name, protocol, snapshot=False)
             if not exports:
                 raise NotFound(f"Volume {volume_id!r} is not exported to {name} over {protocol.label}; attach it first.")
@@ -167,3 +167,10 @@ class Attachments(Exports):
         from blockdrivers.host import machine  # noqa: PLC0415
 
         return machine.attachable(export, multipath=multipath)
+
+
+def _name_of(host: Host | str | None) -> str:
+    """Return what a host is called; this machine's host name where none is given."""
+    from blockdrivers.host import facts  # noqa: PLC0415
+
+    return facts.name() if host is None else host if isinstance(host, str) else host.name

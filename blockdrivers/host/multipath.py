@@ -9,7 +9,7 @@ import logging
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
-from blockdrivers.host import programs, scsi
+from blockdrivers.host import programs
 from blockdrivers.host.scsi import SYS, read
 
 _log = logging.getLogger(__name__)
@@ -58,11 +58,6 @@ def _maps() -> Iterator[Map]:
             yield Map(folder.name, name, uuid.removeprefix(_PREFIX), paths)
 
 
-def of_wwn(wwn: str) -> Map | None:
-    """Return the map of an identity, or None."""
-    return next((found for found in maps() if found.wwn == wwn), None)
-
-
 def holding(disks: Collection[str]) -> list[Map]:
     """Return the maps that hold any of these SCSI disks."""
     return [found for found in maps() if not set(found.paths).isdisjoint(disks)]
@@ -96,11 +91,6 @@ def remove(item: Map) -> None:
 def resize(item: Map) -> None:
     """Have multipathd take over the size of the paths."""
     _tell(programs.run(_SECONDS, "multipathd", "resize", "map", item.name), item)
-
-
-def size(item: Map) -> int:
-    """Return a map's size in bytes."""
-    return scsi.size(item.device)
 
 
 def _tell(ended: programs.Ended, item: Map) -> None:

@@ -51,7 +51,7 @@ else:
 
 @pytest.fixture(scope="module")
 def fc_array(guest: Guest, share: Path) -> Iterator[SimulatedArray]:
-    guest.write("/root/direct.py", DIRECT)
+    guest.write("/opt/lab/direct.py", DIRECT)
     target = FcTarget(f"http://{fc.SERVICE}", fc.PORTS, share)
     with open_array(find_model(MODEL), MODEL, fabric=fc.INITIATORS, copy_seconds=0.05, fc=target) as opened:
         yield opened
@@ -84,11 +84,11 @@ def disks(guest):
 
 
 def write(guest, device, character, place=MiB):
-    guest.run(["python3", "/root/direct.py", device, str(place), character])
+    guest.run(["python3", "/opt/lab/direct.py", device, str(place), character])
 
 
 def read(guest, device, place=MiB):
-    return guest.run(["python3", "/root/direct.py", device, str(place)]).stdout
+    return guest.run(["python3", "/opt/lab/direct.py", device, str(place)]).stdout
 
 
 def file_of(array, wwn):
@@ -220,7 +220,7 @@ def test_the_array_goes_on_while_the_machine_is_off_and_shows_its_luns_again_aft
     guest.kill()
     backend.unexport("gone", FIRST, Protocol.FC)
     guest.boot()
-    guest.write("/root/direct.py", DIRECT)
+    guest.write("/opt/lab/direct.py", DIRECT)
     control(fc_array, "PUT", "/paths", {"portal": fc.PORTS[0], "up": True})
     seen = disks(guest)
     assert set(seen) == {(fc.INITIATORS[0], export.lun)}

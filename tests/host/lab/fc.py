@@ -18,8 +18,8 @@ _SECONDS = 120.0
 
 def serve(guest: Guest) -> Started:
     """Start the FC target service and wait until its fabrics are up."""
-    guest.put(Path(lio.__file__), "/root/lio.py")
-    started = guest.start(f"python3 /root/lio.py --listen {SERVICE} --files /share --fabric eth2:eth1 --fabric eth4:eth3")
+    guest.put(Path(lio.__file__), "/opt/lab/lio.py")
+    started = guest.start(f"python3 /opt/lab/lio.py --listen {SERVICE} --files /share --fabric eth2:eth1 --fabric eth4:eth3")
     ended = guest.run(
         f"timeout {_SECONDS:.0f} bash -c 'until grep -q . {started.log}; do sleep 0.1; done'", timeout=_SECONDS + 30, check=False
     )
