@@ -10,11 +10,12 @@ from typing import Any
 
 from blockdrivers import deadline
 from blockdrivers.errors import AttachError, BlockDriversError, InUse
-from blockdrivers.host import brick, events, multipath, programs, scsi, users
+from blockdrivers.host import brick, events, multipath, scsi, users
 from blockdrivers.host.events import Events
 from blockdrivers.host.multipath import Map
 from blockdrivers.host.parts import Parts
 from blockdrivers.host.scsi import Disk
+from blockdrivers.host.writing import write_out
 from blockdrivers.model import Attachment, DevicePath, Export, Protocol
 
 _log = logging.getLogger(__name__)
@@ -23,7 +24,6 @@ _APPEAR_SECONDS = 15.0
 _LOOK_SECONDS = 5.0
 _VANISH_SECONDS = 15.0
 _FLUSH_SECONDS = 600.0
-_FORCED_FLUSH_SECONDS = 10.0
 _FORCED_DISCONNECT_SECONDS = 30.0
 _LET_GO_SECONDS = 10.0
 _GROW_SECONDS = 15.0
@@ -310,18 +310,12 @@ class Lun:
         return users.of_devices([*(item.device for item in found.maps), *(disk.device for disk in found.disks)], but=maps)
 
     def _flush(self, found: Found, *, force: bool) -> None:
-        seconds = _FORCED_FLUSH_SECONDS if force else deadline.remaining(_FLUSH_SECONDS)
         held = {name for item in found.maps for name in item.paths}
         tops = [item.device for item in found.maps] + [disk.device for disk in found.disks if disk.name not in held]
         for device in tops:
-            # sync tells of writes that failed; blockdev then lets go of what is cached.
-            for command in (("sync", device), ("blockdev", "--flushbufs", device)):
-                ended = programs.run(seconds, *command)
-                if not ended.succeeded and not force:
-                    raise AttachError(
-                        f"{device} cannot be written out ({ended.said or ended.status}): what is in memory is not on the array. "
-                        "Nothing was removed; mend the paths, or detach with force and lose it."
-                    )
+            write_out(device, force=force)
+            # What is cached may be read no more.
+            write_out(device, force=force, via=("blockdev", "--flushbufs"))
 
     def _sever(self, found: Found, *, discard: bool) -> None:
         multipath.stop_queueing(found.maps)

@@ -8,16 +8,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from blockdrivers import deadline
 from blockdrivers.errors import AttachError, InUse
-from blockdrivers.host import brick, events, programs, scsi, users
+from blockdrivers.host import brick, events, scsi, users
 from blockdrivers.host.parts import Parts
 from blockdrivers.host.scsi import SYS, read
+from blockdrivers.host.writing import write_out
 from blockdrivers.model import Attachment, Export
 
 _APPEAR_SECONDS = 15.0
-_FLUSH_SECONDS = 600.0
-_FORCED_SECONDS = 10.0
 
 
 class RbdImage:
@@ -56,9 +54,7 @@ class RbdImage:
             return
         if used := users.of_device(device):
             raise InUse(f"{device} is in use: {'; '.join(used)}. End that first; nothing was changed.")
-        ended = programs.run(_FORCED_SECONDS if force else deadline.remaining(_FLUSH_SECONDS), "sync", device)
-        if not ended.succeeded and not force:
-            raise AttachError(f"{device} cannot be written out ({ended.said or ended.status}); nothing was changed.")
+        write_out(device, force=force)
         with events.listening() as heard:
             self._call("disconnect", info={"type": "block", "path": device}, force=force)
             if heard.until(lambda: self._device() is None or None, _APPEAR_SECONDS) is None:

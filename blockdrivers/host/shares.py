@@ -19,6 +19,7 @@ from blockdrivers.host import brick, programs, users
 from blockdrivers.host.bounded import bounded
 from blockdrivers.host.parts import Parts
 from blockdrivers.host.turns import RUN, digest, turn
+from blockdrivers.host.writing import write_out
 from blockdrivers.model import Attachment, Export
 
 _log = logging.getLogger(__name__)
@@ -84,7 +85,7 @@ class ShareFile:
                 file = mount.folder / self._name
                 if used := users.of_file(file):
                     raise InUse(f"{file} is in use: {'; '.join(used)}. End that first; nothing was changed.")
-                self._flush(file, force=force)
+                write_out(str(file), force=force)
             self._mark.unlink(missing_ok=True)
             if mount is not None and not self._others():
                 self._unmount(mount, force=force)
@@ -116,14 +117,6 @@ class ShareFile:
         if size is None:
             raise AttachError(f"{self._export.location} is no regular file, and is not handed out.")
         return size
-
-    def _flush(self, file: Path, *, force: bool) -> None:
-        ended = programs.run(_FORCED_SECONDS if force else deadline.remaining(_FLUSH_SECONDS), "sync", str(file))
-        if not ended.succeeded and not force:
-            raise AttachError(
-                f"{file} cannot be written out ({ended.said or ended.status}): what is in memory is not on the server. "
-                "Nothing was changed; mend the way to the server, or detach with force and lose it."
-            )
 
     def _unmount(self, mount: Mount, *, force: bool) -> None:
         options = ("--force", "--lazy") if force else ()
