@@ -191,7 +191,7 @@ class Lun:
         names = {disk.name for disk in proven}
         if not self._multipath and not self._is_claimed(names, heard):
             return proven[0]
-        found = heard.until(lambda: next(iter(self._maps_of(names)), None), _APPEAR_SECONDS)
+        found = self._await_map(names, heard)
         if found is None:
             raise AttachError(
                 f"multipathd made no map of {', '.join(sorted(names))} ({self._wwn}); see what multipath -ll says, and its "
@@ -202,6 +202,13 @@ class Lun:
         found = next(iter(self._maps_of(names)), found)
         self._check_map(found, names)
         return found
+
+    def _await_map(self, names: Collection[str], heard: Events) -> Map | None:
+        """Wait for the map; of disks whose map was removed, by a detach that went no further, multipathd makes none by itself."""
+        if not self._maps_of(names) and events.has_settled(names):
+            for name in sorted(names):
+                multipath.take_path(name)
+        return heard.until(lambda: next(iter(self._maps_of(names)), None), _APPEAR_SECONDS)
 
     def _maps_of(self, names: Collection[str]) -> list[Map]:
         return [item for item in multipath.holding(names) if scsi.size(item.device)]
@@ -264,6 +271,8 @@ class Lun:
                 # Whoever waited for a path is told by now, and may let go.
                 heard.until(lambda: not self._users(found) or None, _LET_GO_SECONDS)
             if used := self._users(found):
+                if force:
+                    multipath.queue_again(found.maps)
                 raise InUse(
                     f"{found} of LUN {self._export.lun} is in use: {'; '.join(used)}. End that first; nothing was removed."
                 )

@@ -69,15 +69,31 @@ def is_running() -> bool:
 
 
 def stop_queueing(found: Iterable[Map]) -> None:
-    """Let requests fail where a map has no path, instead of waiting for one for ever."""
+    """Let requests fail where a map has no path, instead of waiting for one for ever.
+
+    Said to multipathd as well, which else turns it on again as soon as it sees one of several paths fail.
+    """
     for item in found:
+        _tell(programs.run(_SECONDS, "multipathd", "disablequeueing", "map", item.name), item)
         _tell(programs.run(_SECONDS, "dmsetup", "message", item.name, "0", "fail_if_no_path"), item)
+
+
+def queue_again(found: Iterable[Map]) -> None:
+    """Let multipathd's configuration decide again what a map without a path does."""
+    for item in found:
+        _tell(programs.run(_SECONDS, "multipathd", "restorequeueing", "map", item.name), item)
 
 
 def forget_path(disk: str) -> None:
     """Have multipathd take a path out of its map and leave it alone."""
     ended = programs.run(_SECONDS, "multipathd", "del", "path", disk)
     _log.debug("multipathd del path %s: %s", disk, ended.said)
+
+
+def take_path(disk: str) -> None:
+    """Have multipathd put a path that it has let go, such as one of a removed map, into a map again."""
+    ended = programs.run(_SECONDS, "multipathd", "add", "path", disk)
+    _log.debug("multipathd add path %s: %s", disk, ended.said)
 
 
 def remove(item: Map) -> None:

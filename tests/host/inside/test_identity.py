@@ -78,6 +78,8 @@ def test_what_a_disk_answers_is_asked_of_it_and_not_remembered(backend, host, vo
     assert next(found for found in scsi.disks() if found.device == disk).wwn == made.wwn
     with pytest.raises((scsi.NoLun, scsi.NoAnswer)):
         scsi.identities(disk)
+    # Exported again, it is found and taken away with what the array has forgotten.
+    backend.export(name, host, Protocol.ISCSI)
 
 
 def test_detaching_an_absent_volume_is_nothing_to_do(backend, host):
