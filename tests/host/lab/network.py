@@ -14,6 +14,7 @@ from tests.host.lab.processes import LabError
 
 HOST = "192.0.2.1"
 GUEST = "192.0.2.2"
+GUEST_MAC = "52:54:00:00:02:02"
 PORTALS = ("192.0.2.11", "192.0.2.12")
 """Where the portals of a simulated array listen."""
 TAP = "tap0"
@@ -44,6 +45,8 @@ def bring_up() -> None:
     _ip("link", "set", TAP, "up")
     for address in (HOST, *PORTALS):
         add_address(address)
+    # Asked for while the guest boots, its MAC would be taken for unknown for seconds after it is up.
+    _ip("neighbor", "replace", GUEST, "lladdr", GUEST_MAC, "dev", TAP, "nud", "permanent")
 
 
 def add_address(address: str) -> None:

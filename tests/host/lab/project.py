@@ -49,6 +49,8 @@ def built(folder: Path) -> Project:
     ended = subprocess.run(command, capture_output=True, text=True, timeout=_INSTALL_SECONDS, check=False)
     if ended.returncode:
         raise LabError(f"The project could not be installed into a folder: {ended.stderr[-2000:]}")
+    # The guest's other users import it too, and pytest's folders are for their owner alone.
+    folder.chmod(0o755)
     return Project(folder)
 
 
