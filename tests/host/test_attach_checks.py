@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
@@ -16,27 +15,14 @@ from tests.host.lab import fc
 from tests.host.lab.inside import run_checks
 from tests.host.lab.project import CONFIG
 
-ALL_VARIABLE = "BLOCKDRIVERS_ALL_CHECKS"
-"""Environment variable: when set, every check is run over every protocol."""
-LEFT_TO_THE_OTHER = {
-    Protocol.ISCSI: {"attach.in_use", "attach.file_system"},
-    Protocol.FC: {"attach.again", "attach.neighbours", "attach.never_appears", "attach.crash"},
-}
-"""What hardly depends on the protocol is tried over one of them: emulated, a check takes a minute."""
+PROTOCOLS = (Protocol.ISCSI, Protocol.FC)
 SECONDS = 1500
 ONE_PATH = ("attach.bytes", "attach.reused_lun", "attach.extended")
 """Where multipathd does not run, these show what is different."""
 
 
-def checks_over(protocol):
-    left = set() if os.environ.get(ALL_VARIABLE) else LEFT_TO_THE_OTHER[protocol]
-    declared = [item.check.id for item in declared_checks() if item.check.id.startswith("attach.")]
-    return [check for check in declared if check not in left]
-
-
-CASES = [
-    pytest.param(protocol, check, id=f"{protocol}-{check}") for protocol in LEFT_TO_THE_OTHER for check in checks_over(protocol)
-]
+CHECKS = [item.check.id for item in declared_checks() if item.check.id.startswith("attach.")]
+CASES = [pytest.param(protocol, check, id=f"{protocol}-{check}") for protocol in PROTOCOLS for check in CHECKS]
 
 
 def target(array, protocol):
@@ -58,7 +44,7 @@ def found():
 def test_check(guest, array, found, protocol, check):
     if protocol not in found:
         guest.run("host-programs multipath")
-        found[protocol] = run_checks(guest, target(array, protocol), ",".join(checks_over(protocol)), timeout=SECONDS)
+        found[protocol] = run_checks(guest, target(array, protocol), ",".join(CHECKS), timeout=SECONDS)
     result = found[protocol][check]
     assert result.passed, result.said
 

@@ -14,7 +14,7 @@ from blockdrivers import Backend, GiB, Protocol
 from blockdrivers.host import brick, luns, shares
 from conformance.suite import machine
 
-CYCLES = {Protocol.ISCSI: 10, Protocol.FC: 15, Protocol.NFS: 25}
+CYCLES = {Protocol.ISCSI: 15, Protocol.FC: 20, Protocol.NFS: 25}
 PATHS = {Protocol.ISCSI: 2, Protocol.FC: 2, Protocol.NFS: 0}
 ALONE = 3
 
