@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import json as jsonlib
 import logging
-import queue
 import ssl
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any, Protocol
@@ -34,9 +32,8 @@ from blockdrivers.errors import (
     CertificateError,
     LoginRefused,
     ProtocolError,
-    TransportError,
-    Unreachable,
 )
+from blockdrivers.transport.session import Failover, Lost, NotSent, Pool, Refusals, alone
 from blockdrivers.transport.tls import TlsOptions
 
 _log = logging.getLogger(__name__)
@@ -44,8 +41,6 @@ _log = logging.getLogger(__name__)
 MAX_BODY = 64 * 1024 * 1024
 _CHUNK = 64 * 1024
 _LOGOUT_SECONDS = 5.0
-_REFUSAL_REMEMBERED = 30.0
-"""Seconds for which a refused login is not sent again, so that a busy service does not lock its account."""
 
 _SERVER_ERROR = 500
 _TOO_MANY_REQUESTS = 429
@@ -101,14 +96,6 @@ class Authenticator(Protocol):
         ...
 
 
-class _NotSent(Exception):
-    """The request surely did not reach the array."""
-
-
-class _Lost(Exception):
-    """The request was sent, or may have been; there is no answer."""
-
-
 @dataclass(slots=True)
 class _Controller:
     """One management address and the login that every connection to it shares."""
@@ -152,18 +139,13 @@ class HttpTransport:
         read_timeout: float = 60.0,
         name: str = "array",
     ) -> None:
-        self._controllers = tuple(_Controller(address.rstrip("/")) for address in addresses)
+        self._failover = Failover([_Controller(address.rstrip("/")) for address in addresses])
         self._tls = tls
         self._authenticator = authenticator
         self._timeouts = (connect_timeout, read_timeout)
         self._name = name
-        self._guard = threading.Lock()
-        self._current = 0
-        self._closed = False
-        self._refusal: tuple[float, LoginRefused] | None = None
-        self._connections: queue.LifoQueue[requests.Session | None] = queue.LifoQueue()
-        for _ in range(max_connections):
-            self._connections.put(None)
+        self._refusals = Refusals(name)
+        self._pool = Pool(max_connections, self._new_session, name)
 
     def request(
         self,
@@ -195,9 +177,10 @@ class HttpTransport:
         """
         changing = method not in {"GET", "HEAD"} if changes is None else changes
         call = _Call(method, path, json, params or {}, absolute, changing, operation or f"{method} {path}")
-        with self._connection() as session:
+        with self._pool.lent() as session:
             try:
-                return self._judged(self._anywhere(session, call), call)
+                answer = self._failover.anywhere(lambda controller: self._at(controller, session, call), changes=changing)
+                return self._judged(answer, call)
             except BlockDriversError as error:
                 error.array = error.array or self._name
                 error.request = error.request or call.operation
@@ -205,46 +188,16 @@ class HttpTransport:
 
     def close(self) -> None:
         """Log out of every controller and close the connections; nothing can be sent afterwards."""
-        with self._guard:
-            if self._closed:
-                return
-            self._closed = True
+        if not self._pool.shut():
+            return
         session = self._new_session()
         with deadline(_LOGOUT_SECONDS, f"log out of {self._name}"):
-            for controller in self._controllers:
+            for controller in self._failover.controllers:
                 self._logout(controller, session)
         session.close()
-        while not self._connections.empty():
-            idle = self._connections.get_nowait()
-            if idle is not None:
-                idle.close()
+        self._pool.drain()
 
     # Where a request goes
-
-    def _anywhere(self, session: requests.Session, call: _Call) -> Response:
-        """Send to the present controller, and on to the next ones while that surely does no harm."""
-        problems: list[str] = []
-        lost = False
-        for _ in self._controllers:
-            controller = self._controllers[self._current]
-            try:
-                return self._at(controller, session, call)
-            except _NotSent as error:
-                problems.append(f"{controller.address}: {error}")
-            except _Lost as error:
-                problems.append(f"{controller.address}: {error}")
-                lost = True
-            self._turn_away_from(controller)
-            if lost and call.changes:
-                raise Ambiguous(f"The connection died after the request was sent ({problems[-1]}); its outcome is open.")
-        if lost:
-            raise Busy(f"No controller answered the request ({'; '.join(problems)}).")
-        raise Unreachable(f"No management address can be reached ({'; '.join(problems)}); check addresses, network and array.")
-
-    def _turn_away_from(self, controller: _Controller) -> None:
-        with self._guard:
-            if self._controllers[self._current] is controller:
-                self._current = (self._current + 1) % len(self._controllers)
 
     def _at(self, controller: _Controller, session: requests.Session, call: _Call) -> Response:
         login = self._logged_in(controller, session)
@@ -270,57 +223,33 @@ class HttpTransport:
     # Sessions
 
     def _logged_in(self, controller: _Controller, session: requests.Session) -> Login:
-        with self._alone_at(controller):
+        with alone(controller.guard, controller.address, self._name):
             if controller.login is None:
-                self._refuse_when_closed()
-                self._raise_remembered_refusal()
+                self._pool.refuse_when_closed()
+                self._refusals.raise_remembered()
                 try:
                     controller.login = self._authenticator.login(self._sender(controller, session))
-                except _Lost as error:
+                except Lost as error:
                     # A session that nobody knows of harms nothing but the session count; the request itself was not sent.
-                    raise _NotSent(str(error)) from error
+                    raise NotSent(str(error)) from error
                 except LoginRefused as refused:
-                    self._refusal = (time.monotonic(), refused)
+                    self._refusals.remember(refused)
                     raise
             return controller.login
 
-    def _raise_remembered_refusal(self) -> None:
-        if self._refusal is None:
-            return
-        since, refused = self._refusal
-        if time.monotonic() - since < _REFUSAL_REMEMBERED:
-            raise LoginRefused(
-                refused.message,
-                array=self._name,
-                request=refused.request,
-                vendor_code=refused.vendor_code,
-                vendor_text=refused.vendor_text,
-            )
-        self._refusal = None
-
     def _drop(self, controller: _Controller, login: Login) -> None:
-        with self._alone_at(controller):
+        with alone(controller.guard, controller.address, self._name):
             if controller.login is login:
                 controller.login = None
 
     def _logout(self, controller: _Controller, session: requests.Session) -> None:
         try:
-            with self._alone_at(controller):
+            with alone(controller.guard, controller.address, self._name):
                 login, controller.login = controller.login, None
             if login is not None:
                 self._authenticator.logout(self._sender(controller, session), login)
-        except (_NotSent, _Lost, BlockDriversError) as error:
+        except (NotSent, Lost, BlockDriversError) as error:
             _log.debug("could not log out of %s: %s", controller.address, error)
-
-    @contextmanager
-    def _alone_at(self, controller: _Controller) -> Iterator[None]:
-        """Hold a controller's login; another thread may be logging in just now, and its patience is not ours."""
-        if not controller.guard.acquire(timeout=remaining(threading.TIMEOUT_MAX)):
-            raise Busy(f"Another thread's login to {controller.address} has not ended.", array=self._name)
-        try:
-            yield
-        finally:
-            controller.guard.release()
 
     def _sender(self, controller: _Controller, session: requests.Session) -> Send:
         def send(method: str, path: str, *, json: object | None = None, headers: Mapping[str, str] | None = None) -> Response:
@@ -380,28 +309,7 @@ class HttpTransport:
                 array=self._name,
             )
         said = f"{type(reasons[-1]).__name__}: {reasons[-1]}"
-        return _Lost(said) if _wire.reached else _NotSent(said)
-
-    @contextmanager
-    def _connection(self) -> Iterator[requests.Session]:
-        self._refuse_when_closed()
-        try:
-            session = self._connections.get(timeout=remaining(threading.TIMEOUT_MAX))
-        except queue.Empty:
-            raise Busy("Every connection to the array is in use.", array=self._name) from None
-        try:
-            self._refuse_when_closed()
-            session = session or self._new_session()
-            yield session
-        finally:
-            if self._closed and session is not None:
-                session.close()
-                session = None
-            self._connections.put(session)
-
-    def _refuse_when_closed(self) -> None:
-        if self._closed:
-            raise TransportError("The backend is closed.", array=self._name)
+        return Lost(said) if _wire.reached else NotSent(said)
 
     def _new_session(self) -> requests.Session:
         session = requests.Session()
@@ -475,7 +383,7 @@ def _read(answer: requests.Response) -> bytes:
     while piece := answer.raw.read1(_CHUNK, decode_content=True):
         body += piece
         if len(body) > MAX_BODY:
-            raise _Lost(f"the answer is longer than {MAX_BODY} bytes")
+            raise Lost(f"the answer is longer than {MAX_BODY} bytes")
         remaining(threading.TIMEOUT_MAX)
     return bytes(body)
 

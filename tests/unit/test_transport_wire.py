@@ -19,7 +19,7 @@ from blockdrivers.errors import (
     TransportError,
     Unreachable,
 )
-from blockdrivers.transport import http
+from blockdrivers.transport import http, session
 from blockdrivers.transport.http import HttpTransport, Login
 from blockdrivers.transport.tls import TlsOptions
 from conformance.simulation import ca
@@ -272,7 +272,7 @@ def test_a_refused_login_is_tried_again_later(serve, connect, monkeypatch):
     transport = connect(serve(login=lambda request: said.pop(0)))
     with pytest.raises(LoginRefused):
         transport.request("GET", "x")
-    monkeypatch.setattr(http, "_REFUSAL_REMEMBERED", 0.0)
+    monkeypatch.setattr(session, "REFUSAL_REMEMBERED", 0.0)
     assert transport.request("GET", "x").json() == "done"
     said.append(answer())
 
