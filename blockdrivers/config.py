@@ -29,9 +29,10 @@ from blockdrivers.errors import ConfigurationError
 from blockdrivers.locks import LockProvider
 from blockdrivers.operations import OperationRecord, Timeouts
 from blockdrivers.plugins import Adapter, find_adapter
+from blockdrivers.transport.sshoptions import HostKeyOptions, SshOptions
 from blockdrivers.transport.tls import TlsOptions
 
-__all__ = ["BackendConfig", "Configuration", "TlsOptions", "load", "open_backend", "open_driver"]
+__all__ = ["BackendConfig", "Configuration", "HostKeyOptions", "SshOptions", "TlsOptions", "load", "open_backend", "open_driver"]
 
 _log = logging.getLogger(__name__)
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar, runtime_checkable
+
+RequestT_contra = TypeVar("RequestT_contra", contravariant=True)
+ResponseT_co = TypeVar("ResponseT_co", covariant=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,33 +41,81 @@ class Response:
     """The vendor's code, for the request log."""
 
 
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One management request over SSH."""
+
+    line: str
+    """As it was sent; what it means is the family's."""
+    username: str
+    controller: str = "A"
+    """Which controller it came in at: ``A`` or ``B``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """The answer to a command. Bytes that are no UTF-8 stand as surrogate escapes."""
+
+    stdout: str = ""
+    stderr: str = ""
+    status: int = 0
+    code: str | None = None
+    """The vendor's code, for the request log."""
+
+
+class Handler(Protocol[RequestT_contra, ResponseT_co]):
+    """Carries out what comes in at one kind of door; called by many threads."""
+
+    def operation(self, request: RequestT_contra) -> str:
+        """Return the request's name for counters, log and faults, ids and secrets left out: ``PUT /lun/expand``, ``mkvdisk``."""
+        ...
+
+    def handle(self, request: RequestT_contra) -> ResponseT_co:
+        """Carry a request out."""
+        ...
+
+    def busy(self, request: RequestT_contra) -> ResponseT_co:
+        """Answer as a busy array does; nothing is done."""
+        ...
+
+    def refusal(self, request: RequestT_contra, code: str) -> ResponseT_co:
+        """Answer with that vendor code; nothing is done."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class HttpDoor:
+    """Management over HTTP(S), one address per controller."""
+
+    handler: Handler[Request, Response]
+    path: str = "/"
+    """Of the management interface, such as ``/deviceManager/rest/``."""
+
+
+@dataclass(frozen=True, slots=True)
+class SshDoor:
+    """Management over SSH, one address per controller; a command per exec request."""
+
+    handler: Handler[Command, Output]
+    max_connections: int | None = None
+    """How many connections a controller bears; further ones are cut. None is any number."""
+
+
+Door = HttpDoor | SshDoor
+
+
 class Family(Protocol):
-    """One simulated array; called by many threads."""
+    """One simulated array; called by many threads.
+
+    What it is managed through are its `doors` (`HasDoors`), or HTTP alone (`HttpFamily`).
+    """
 
     model: str
     username: str
     password: str
-    management_path: str
-    """Path of the management interface, such as ``/deviceManager/rest/``."""
-
-    def operation(self, request: Request) -> str:
-        """Return the request's name for counters, log and faults, ids left out: ``PUT /lun/expand``."""
-        ...
-
-    def handle(self, request: Request) -> Response:
-        """Carry a request out."""
-        ...
-
-    def busy(self, request: Request) -> Response:
-        """Answer as a busy array does; nothing is done."""
-        ...
-
-    def refusal(self, request: Request, code: str) -> Response:
-        """Answer with that vendor code; nothing is done."""
-        ...
 
     def expire_sessions(self, controller: str | None = None) -> None:
-        """End the management sessions of one controller, or all."""
+        """End the management sessions of one controller, or all; SSH connections are the front end's to cut."""
         ...
 
     def set_full(self, full: bool) -> None:
@@ -90,3 +141,29 @@ class Family(Protocol):
     def ready(self) -> Mapping[str, Any]:
         """Return what clients must be told: ``pools``, ``iscsi``, ``fc``, ``nfs``, ``ports``, ..."""
         ...
+
+
+@runtime_checkable
+class HasDoors(Protocol):
+    """A family that says what it is managed through."""
+
+    def doors(self) -> Sequence[Door]:
+        """Return its doors, first the one that its adapter uses when nothing else is said; no two of one kind."""
+        ...
+
+
+@runtime_checkable
+class HttpFamily(Handler[Request, Response], Protocol):
+    """A family that is managed over HTTP alone."""
+
+    management_path: str
+    """See `HttpDoor`."""
+
+
+def doors_of(family: Family) -> Sequence[Door]:
+    """Return what an array is managed through."""
+    if isinstance(family, HasDoors):
+        return family.doors()
+    if isinstance(family, HttpFamily):
+        return (HttpDoor(family, family.management_path),)
+    raise TypeError(f"{type(family).__name__} has no doors; see conformance.simulation.family")

@@ -2,37 +2,29 @@
 
 from __future__ import annotations
 
-import contextlib
 import socket
 import ssl
-import struct
 import threading
-import time
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, ClassVar
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from conformance.simulation.counters import Counters, Entry
-from conformance.simulation.family import Family, Request, Response
-from conformance.simulation.faults import Fault, FaultPlan, Kind
+from conformance.simulation.controller import Controller, Cut, reset
+from conformance.simulation.counters import Counters
+from conformance.simulation.family import HttpDoor, Request, Response
+from conformance.simulation.faults import FaultPlan
 
 MAX_BODY = 16 * 1024 * 1024
 _IDLE_SECONDS = 120.0
-_RESET = struct.pack("ii", 1, 0)
-"""SO_LINGER that makes a close a reset."""
 
 
-class _Cut(Exception):
-    """The connection ends here, without an answer."""
-
-
-class Controller:
-    """One management address of an array, served by threads until it is stopped."""
+class HttpController(Controller[Request, Response]):
+    """One management address of an array over HTTP(S); see `Controller`."""
 
     def __init__(
         self,
-        family: Family,
+        door: HttpDoor,
         *,
         name: str,
         host: str,
@@ -40,15 +32,20 @@ class Controller:
         faults: FaultPlan,
         counters: Counters,
         latency: Callable[[], float],
-        tls: ssl.SSLContext | None,
         on_failover: Callable[[], None],
+        expire: Callable[[], None],
+        tls: ssl.SSLContext | None,
     ) -> None:
-        self.name = name
-        self._on_failover = on_failover
-        self.family = family
-        self.faults = faults
-        self.counters = counters
-        self.latency = latency
+        super().__init__(
+            door.handler,
+            name=name,
+            faults=faults,
+            counters=counters,
+            latency=latency,
+            on_failover=on_failover,
+            expire=expire,
+        )
+        self.path = door.path
         self._server = _Server((host, port), self, tls)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), name=f"controller-{name}", daemon=True)
 
@@ -72,70 +69,26 @@ class Controller:
         """Cut every open connection, as a controller that dies does."""
         self._server.cut_all()
 
-    def answer(self, request: Request) -> Response:
-        """Count a request, let it meet its fault, carry it out; raise `_Cut` where the connection ends instead."""
-        operation = self.family.operation(request)
-        self.counters.count(operation)
-        if self.latency():
-            time.sleep(self.latency())
-        fault = self.faults.met_by(operation, self.name)
-        started = time.monotonic()
-        response: Response | None = None
-        try:
-            response = self.family.handle(request) if fault is None else self._faulty(fault, request)
-            return response
-        finally:
-            self.counters.log(
-                Entry(
-                    operation,
-                    request.path,
-                    self.name,
-                    response.status if response else None,
-                    response.code if response else None,
-                    fault.kind if fault else None,
-                    round(time.monotonic() - started, 6),
-                )
-            )
+    def logged(self, request: Request, response: Response | None) -> tuple[str, int | None, str | None]:
+        """Return path, HTTP status and vendor's code."""
+        return request.path, response.status if response else None, response.code if response else None
 
-    def _faulty(self, fault: Fault, request: Request) -> Response:
-        handlers: dict[Kind, Callable[[], Response]] = {
-            Kind.HTTP_500: lambda: Response(b"<html>internal error</html>", 500),
-            Kind.HTTP_503: lambda: Response(b"<html>service unavailable</html>", 503),
-            Kind.BUSY: lambda: self.family.busy(request),
-            Kind.ANSWER: lambda: self.family.refusal(request, fault.code),
-            Kind.SESSION_EXPIRED: lambda: self._expired(request),
-            Kind.GARBAGE: lambda: self._garbage(fault, request),
-            Kind.SLOW: lambda: self._slow(fault, request),
-            Kind.FREEZE_AFTER: lambda: self._frozen(fault, request),
-        }
-        if fault.kind in handlers:
-            return handlers[fault.kind]()
-        if fault.kind in {Kind.DROP_AFTER, Kind.TIMEOUT_AFTER}:
-            self.family.handle(request)
-        if fault.kind in {Kind.TIMEOUT_BEFORE, Kind.TIMEOUT_AFTER}:
-            fault.released.wait(fault.duration)
-        if fault.kind is Kind.FAILOVER:
-            self._on_failover()
-            self.cut_all()
-        raise _Cut
+    def internal_error(self) -> Response:
+        """Answer with status 500."""
+        return Response(b"<html>internal error</html>", 500)
 
-    def _expired(self, request: Request) -> Response:
-        self.family.expire_sessions()
-        return self.family.handle(request)
+    def unavailable(self) -> Response:
+        """Answer with status 503."""
+        return Response(b"<html>service unavailable</html>", 503)
 
-    def _garbage(self, fault: Fault, request: Request) -> Response:
-        if fault.commit:
-            self.family.handle(request)
+    def garbage(self) -> Response:
+        """Answer with half a JSON document."""
         return Response(b'{"data": {"ID": "1", "NA\x00\xff<html>')
 
-    def _slow(self, fault: Fault, request: Request) -> Response:
-        fault.released.wait(fault.duration)
-        return self.family.handle(request)
-
-    def _frozen(self, fault: Fault, request: Request) -> Response:
-        response = self.family.handle(request)
-        fault.released.wait()
-        return response
+    def expired(self, request: Request) -> Response:
+        """End every session; the request meets the family's own answer to that."""
+        self.expire()
+        return self.handler.handle(request)
 
 
 class _Server(ThreadingHTTPServer):
@@ -143,7 +96,7 @@ class _Server(ThreadingHTTPServer):
     block_on_close = False
     request_queue_size = 128
 
-    def __init__(self, address: tuple[str, int], controller: Controller, tls: ssl.SSLContext | None) -> None:
+    def __init__(self, address: tuple[str, int], controller: HttpController, tls: ssl.SSLContext | None) -> None:
         self.controller = controller
         self._tls = tls
         self._open: set[socket.socket] = set()
@@ -155,8 +108,8 @@ class _Server(ThreadingHTTPServer):
         with self._guard:
             self._open.add(request)
         try:
-            if self.controller.faults.is_down(self.controller.name) or self.controller.faults.refuses():
-                raise _Cut
+            if self.controller.turns_away():
+                raise Cut
             request.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             request.settimeout(_IDLE_SECONDS)
             served = request if self._tls is None else self._tls.wrap_socket(request, server_side=True)
@@ -165,8 +118,8 @@ class _Server(ThreadingHTTPServer):
                 self._open.add(served)
             request = served
             self.finish_request(request, client_address)
-        except (_Cut, OSError):
-            _reset(request)
+        except (Cut, OSError):
+            reset(request)
         finally:
             with self._guard:
                 self._open.discard(request)
@@ -176,7 +129,7 @@ class _Server(ThreadingHTTPServer):
         """Reset every open connection."""
         with self._guard:
             for connection in tuple(self._open):
-                _reset(connection)
+                reset(connection)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Nobody reads a simulator's standard error; the request log tells what was cut."""
@@ -203,7 +156,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _serve(self) -> None:
         request = self._request()
         if self.server.controller.faults.is_down(self.server.controller.name):
-            raise _Cut
+            raise Cut
         response = self.server.controller.answer(request)
         self.send_response(response.status)
         for name, value in response.headers:
@@ -218,7 +171,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _request(self) -> Request:
         length = int(self.headers.get("Content-Length") or 0)
         if length > MAX_BODY:
-            raise _Cut
+            raise Cut
         body = self.rfile.read(length) if length else b""
         parts = urlsplit(self.path)
         return Request(
@@ -229,10 +182,3 @@ class _Handler(BaseHTTPRequestHandler):
             body=body,
             controller=self.server.controller.name,
         )
-
-
-def _reset(connection: socket.socket) -> None:
-    with contextlib.suppress(OSError):
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
-    with contextlib.suppress(OSError):
-        connection.shutdown(socket.SHUT_RDWR)

@@ -77,19 +77,22 @@ def write_config(
         ready: what the array tells clients (`SimulatedArray.ready`).
         timeouts: of the backend, in seconds; its defaults where None.
     """
-    first, second = ready["management"], ready["management2"]
-    options = {
-        "addresses": [first["url"], second["url"]],
-        "username": first["username"],
-        "password": first["password"],
-        "tls": {"ca_file": first["ca_file"]},
-    }
-    entry = {"adapter": adapter.name, "timeouts": dict(timeouts or {}), "options": options}
+    entry = {"adapter": adapter.name, "timeouts": dict(timeouts or {}), "options": _options(ready)}
     config = folder / "backends.yaml"
     descriptor = os.open(config, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         yaml.safe_dump({"backends": {BACKEND: entry}}, file)
     return config
+
+
+def _options(ready: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options that every adapter of the kind of the first door has: over HTTP(S), or over SSH."""
+    ways = [ready["management"], ready["management2"]]
+    login = {name: ways[0][name] for name in ("username", "password")}
+    if ways[0]["protocol"] == "ssh":
+        addresses = [f"{way['host']}:{way['port']}" for way in ways]
+        return {"addresses": addresses, **login, "host_keys": {"keys": [way["host_key"] for way in ways]}}
+    return {"addresses": [way["url"] for way in ways], **login, "tls": {"ca_file": ways[0]["ca_file"]}}
 
 
 def _with_fc(iscsi: plane.IscsiPlane, target: FcTarget) -> FcPlane:

@@ -9,20 +9,24 @@ import signal
 import ssl
 import tempfile
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TextIO
+
+import paramiko
 
 from conformance.simulation import ca
 from conformance.simulation.control import ControlApi
 from conformance.simulation.counters import Counters
 from conformance.simulation.dataplane import ServedPlane
-from conformance.simulation.family import Family
+from conformance.simulation.family import Door, Family, SshDoor, doors_of
 from conformance.simulation.faults import FaultPlan
 from conformance.simulation.fc.plane import FcPlane
-from conformance.simulation.http import Controller
+from conformance.simulation.http import HttpController
 from conformance.simulation.iscsi import plane as iscsi
+from conformance.simulation.ssh import Account, SshController
 
 _PR_SET_PDEATHSIG = 1
 
@@ -57,20 +61,9 @@ class SimulatedArray:
         self._host = host
         self._folder = Path(tempfile.mkdtemp(prefix="blockdrivers-array-"))
         self._certificates = ca.issue(self._folder, host) if tls else None
-        context = self._context()
-        self._controllers = [
-            Controller(
-                family,
-                name=name,
-                host=host,
-                port=wanted,
-                faults=self.faults,
-                counters=self.counters,
-                latency=lambda: self.latency_seconds,
-                tls=context,
-                on_failover=self.sync_faults,
-            )
-            for name, wanted in (("A", port), ("B", 0))
+        self._doors = [
+            [self._controller(door, name, port if (number, name) == (0, "A") else 0) for name in "AB"]
+            for number, door in enumerate(doors_of(family))
         ]
         self._control = ControlApi(self)
 
@@ -84,11 +77,9 @@ class SimulatedArray:
     @property
     def ready(self) -> Mapping[str, Any]:
         """What clients are told: see the design, section Simulators."""
-        first, second = (self._management(controller) for controller in self._controllers)
         return {
             "model": self.family.model,
-            "management": first,
-            "management2": second,
+            **self._managements(),
             **self.family.ready(),
             "data_plane": {
                 "iscsi": self.plane is not None,
@@ -100,14 +91,14 @@ class SimulatedArray:
 
     def start(self) -> None:
         """Begin to serve."""
-        for controller in self._controllers:
+        for controller in self._controllers():
             controller.start()
         self._control.start()
 
     def stop(self) -> None:
         """Stop serving, close every socket and remove the certificates."""
         self.faults.clear()
-        for controller in self._controllers:
+        for controller in self._controllers():
             controller.stop()
         self._control.stop()
         if self.plane is not None:
@@ -117,10 +108,11 @@ class SimulatedArray:
     def sync_faults(self) -> None:
         """Let a full pool begin or end, and cut what a refusing array or a lost controller does not keep."""
         self.family.set_full(self.faults.is_full())
+        down = [name for name in "AB" if self.faults.is_down(name)]
         if self.plane is not None:
-            self.plane.set_down([controller.name for controller in self._controllers if self.faults.is_down(controller.name)])
-        if self.faults.is_refusing():
-            for controller in self._controllers:
+            self.plane.set_down(down)
+        for controller in self._controllers():
+            if self.faults.is_refusing() or controller.name in down:
                 controller.cut_all()
 
     def reset(self) -> None:
@@ -132,6 +124,43 @@ class SimulatedArray:
             self.plane.heal()
         self.counters.clear()
 
+    def _expire_sessions(self) -> None:
+        """End every management session; one over SSH is its connection."""
+        self.family.expire_sessions()
+        for controller in self._controllers():
+            if isinstance(controller, SshController):
+                controller.cut_all()
+
+    def _controllers(self) -> Iterator[HttpController | SshController]:
+        for door in self._doors:
+            yield from door
+
+    def _controller(self, door: Door, name: str, port: int) -> HttpController | SshController:
+        shared: dict[str, Any] = {
+            "name": name,
+            "host": self._host,
+            "port": port,
+            "faults": self.faults,
+            "counters": self.counters,
+            "latency": lambda: self.latency_seconds,
+            "on_failover": self.sync_faults,
+            "expire": self._expire_sessions,
+        }
+        if isinstance(door, SshDoor):
+            return SshController(door, **shared, account=self._account)
+        return HttpController(door, **shared, tls=self._context)
+
+    @cached_property
+    def _account(self) -> Account:
+        key = paramiko.ECDSAKey.generate()
+        key.write_private_key_file(str(self._key_file))
+        return Account(self.family.username, self.family.password, key)
+
+    @property
+    def _key_file(self) -> Path:
+        return self._folder / "id_ecdsa"
+
+    @cached_property
     def _context(self) -> ssl.SSLContext | None:
         if self._certificates is None:
             return None
@@ -140,18 +169,26 @@ class SimulatedArray:
         context.load_cert_chain(self._certificates.certificate, self._certificates.key)
         return context
 
-    def _management(self, controller: Controller) -> Mapping[str, Any]:
+    def _managements(self) -> Mapping[str, Any]:
+        """Return the way to each controller: of the first door as ``management``, of a second one as ``ssh`` or ``rest``."""
+        found: dict[str, Any] = {}
+        for number, (first, second) in enumerate(self._doors):
+            further = "ssh" if isinstance(first, SshController) else "rest"
+            key = further if number else "management"
+            found |= {key: self._management(first), f"{key}2": self._management(second)}
+        return found
+
+    def _management(self, controller: HttpController | SshController) -> Mapping[str, Any]:
+        ways = {"username": self.family.username, "password": self.family.password}
+        where = {"host": self._host, "port": controller.port}
+        if isinstance(controller, SshController):
+            url = f"ssh://{self._host}:{controller.port}"
+            trust = {"ca_file": None, "host_key": controller.shown_key, "private_key_file": str(self._key_file)}
+            return {"protocol": "ssh", **where, "url": url, **ways, **trust}
         scheme = "http" if self._certificates is None else "https"
-        return {
-            "protocol": scheme,
-            "host": self._host,
-            "port": controller.port,
-            "url": f"{scheme}://{self._host}:{controller.port}{self.family.management_path}",
-            "username": self.family.username,
-            "password": self.family.password,
-            "ca_file": str(self._certificates.ca_file) if self._certificates else None,
-            "host_key": None,
-        }
+        url = f"{scheme}://{self._host}:{controller.port}{controller.path}"
+        ca_file = str(self._certificates.ca_file) if self._certificates else None
+        return {"protocol": scheme, **where, "url": url, **ways, "ca_file": ca_file, "host_key": None}
 
 
 def run_forever(array: SimulatedArray, out: TextIO, *, die_with_parent: bool = False) -> None:
