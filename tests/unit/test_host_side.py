@@ -13,7 +13,7 @@ from blockdrivers import Chap, Protocol, deadline
 from blockdrivers.errors import AttachError, ConfigurationError
 from blockdrivers.host import brick, machine, programs, rbd, users
 from blockdrivers.host.bounded import bounded
-from blockdrivers.host.luns import properties
+from blockdrivers.host.place import properties
 from blockdrivers.model import Export, IscsiTarget
 
 WWN = "6" + "0" * 31

@@ -11,7 +11,8 @@ import pytest
 from nfs_array import POOL, NfsArray
 
 from blockdrivers import Backend, GiB, Protocol
-from blockdrivers.host import brick, luns, shares
+from blockdrivers.host import brick, shares
+from blockdrivers.host.place import Place
 from conformance.suite import machine
 
 CYCLES = {Protocol.ISCSI: 15, Protocol.FC: 20, Protocol.NFS: 25}
@@ -61,7 +62,7 @@ def cycle(backend, name, host, protocol):
 def os_brick_alone(backend, name, host, protocol):
     """Seconds of its connect and disconnect for the same export, in processes of the same kind."""
     export = backend.export(name, host, protocol)
-    request = shares.ShareFile(export).request() if protocol is Protocol.NFS else luns.Lun(export, multipath=True).request()
+    request = shares.ShareFile(export).request() if protocol is Protocol.NFS else Place(export, multipath=True).request()
     connects, disconnects = [], []
     for _ in range(ALONE):
         began = time.monotonic()
