@@ -10,6 +10,8 @@ from typing import Any
 
 import yaml
 
+from blockdrivers.errors import ConfigurationError
+from blockdrivers.plugins import find_adapter
 from conformance.suite.settings import Settings
 
 _SECRET_KEY = re.compile(r"password|secret|token", re.IGNORECASE)
@@ -40,6 +42,22 @@ def verifies_tls(settings: Settings) -> bool:
     return isinstance(tls, dict) and bool(tls.get("ca_file"))
 
 
+def is_over_ssh(settings: Settings) -> bool:
+    """Tell whether the backend's management goes over SSH: its adapter knows host keys, and nothing is said of TLS."""
+    found = options(settings)
+    try:
+        fields = find_adapter(str(_read(settings)["backends"][settings.target.backend].get("adapter"))).load_config().model_fields
+    except ConfigurationError:
+        fields = {}
+    return "tls" not in found and ("host_keys" in found or "host_keys" in fields)
+
+
+def verifies_host_keys(settings: Settings) -> bool:
+    """Tell whether the backend verifies the array's SSH host key."""
+    host_keys = options(settings).get("host_keys") or {}
+    return is_over_ssh(settings) and host_keys.get("verify", True) is not False
+
+
 def with_secret(settings: Settings, folder: Path, secret: str) -> Path:
     """Write a configuration in which every password is `secret`; return its path."""
 
@@ -57,6 +75,15 @@ def with_ca_file(settings: Settings, folder: Path, ca_file: Path) -> Path:
         found["tls"]["ca_file"] = str(ca_file)
 
     return _variant(settings, folder / "other-ca.yaml", falsify)
+
+
+def with_host_key(settings: Settings, folder: Path, fingerprint: str) -> Path:
+    """Write a configuration that trusts only the host key of that fingerprint; return its path."""
+
+    def falsify(found: dict[str, Any]) -> None:
+        found["host_keys"] = {"fingerprints": [fingerprint]}
+
+    return _variant(settings, folder / "other-host-key.yaml", falsify)
 
 
 def with_addresses(settings: Settings, folder: Path, wanted: list[str]) -> Path:

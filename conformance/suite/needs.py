@@ -51,6 +51,8 @@ CHOICES: dict[str, tuple[Callable[[Run], bool], str]] = {
         lambda run: run.target.attach,
         "this run attaches no volumes to the machine that it runs on (certify --attach)",
     ),
+    "over_https": (lambda run: not configuration.is_over_ssh(run.settings), "the array is managed over SSH in this run"),
+    "over_ssh": (lambda run: configuration.is_over_ssh(run.settings), "the array is not managed over SSH in this run"),
 }
 
 FACILITIES: dict[str, tuple[Callable[[Run], bool], str]] = {
@@ -82,6 +84,14 @@ FACILITIES: dict[str, tuple[Callable[[Run], bool], str]] = {
     "tls": (
         lambda run: configuration.verifies_tls(run.settings),
         "the backend is not configured with a CA file to verify the array against",
+    ),
+    "host_key": (
+        lambda run: configuration.verifies_host_keys(run.settings),
+        "the backend is configured not to verify the array's host key",
+    ),
+    "trust": (
+        lambda run: configuration.verifies_tls(run.settings) or configuration.verifies_host_keys(run.settings),
+        "the backend is not configured to verify the array",
     ),
     "provisioned": (lambda run: run.tells_provisioned(), "the array does not tell how much it has promised to volumes"),
 }

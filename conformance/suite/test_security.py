@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from blockdrivers.errors import BlockDriversError, CertificateError, LoginRefused, Unreachable
+from blockdrivers.errors import BlockDriversError, CertificateError, HostKeyError, LoginRefused, Unreachable
 from blockdrivers.model import GiB, Protocol
 from conformance.outcome import Level
 from conformance.suite import configuration, expect
@@ -24,7 +24,8 @@ from conformance.suite.rig import Rig
 
 _WRONG = "Wr0ng-passw0rd-of-the-suite"
 _CHAP_SECRET = "ch4p-s3cret-77"
-_NOBODY = "https://127.0.0.1:9/"
+_NOBODY = "127.0.0.1:9"
+_OTHER_KEY = "SHA256:" + "A" * 43
 
 
 @contextmanager
@@ -127,7 +128,7 @@ def test_login(rig: Rig) -> None:
     "An untrusted certificate is refused",
     title_zh="不受信任的证书被拒绝",
     requirement="An array whose certificate another CA signed gets no credentials: CertificateError, and nothing is sent.",
-    needs=("tls",),
+    needs=("over_https", "tls"),
 )
 def test_untrusted(rig: Rig) -> None:
     config = configuration.with_ca_file(rig.run.settings, rig.folder, _other_ca(rig.folder))
@@ -139,17 +140,35 @@ def test_untrusted(rig: Rig) -> None:
 
 
 @check(
+    "host_key.untrusted",
+    Level.ESSENTIAL,
+    "An unexpected host key is refused",
+    title_zh="非预期的主机密钥被拒绝",
+    requirement="An array that shows another SSH host key than expected gets no credentials: HostKeyError, and nothing is sent.",
+    needs=("over_ssh", "host_key"),
+)
+def test_host_key(rig: Rig) -> None:
+    config = configuration.with_host_key(rig.run.settings, rig.folder, _OTHER_KEY)
+    before = rig.run.control.requests() if rig.run.control else 0
+    with expect.refused(HostKeyError, what="a call to an array with another host key", naming="SHA256:"):
+        rig.closing(rig.run.settings.open_as(config, rig.run.target.backend)).pools()
+    after = rig.run.control.requests() if rig.run.control else 0
+    assert after == before, f"{after - before} requests reached an array that is not trusted"
+
+
+@check(
     "unreachable.named",
     Level.MANDATORY,
     "An array out of reach is named",
     title_zh="不可达的阵列给出地址与原因",
     requirement="When no controller address answers, the error is Unreachable and names each address.",
-    needs=("tls",),
+    needs=("trust",),
 )
 def test_unreachable(rig: Rig) -> None:
-    config = configuration.with_addresses(rig.run.settings, rig.folder, [_NOBODY])
+    address = _NOBODY if configuration.is_over_ssh(rig.run.settings) else f"https://{_NOBODY}/"
+    config = configuration.with_addresses(rig.run.settings, rig.folder, [address])
     backend = rig.closing(rig.run.settings.open_as(config, rig.run.target.backend))
-    with expect.refused(Unreachable, what="a call to an address where nobody listens", naming="127.0.0.1:9"):
+    with expect.refused(Unreachable, what="a call to an address where nobody listens", naming=_NOBODY):
         backend.pools(timeout=30)
 
 

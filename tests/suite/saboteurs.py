@@ -539,7 +539,7 @@ class NeverFailsOver(Driver):
 
     def __init__(self, driver):
         super().__init__(driver)
-        self._transport._turn_away_from = lambda controller: None
+        self._transport._failover._turn_away_from = lambda controller: None
 
 
 @saboteur("login.refused")
@@ -548,7 +548,7 @@ class LogsInAgainAndAgain(Driver):
 
     def __init__(self, driver):
         super().__init__(driver)
-        self._transport._raise_remembered_refusal = lambda: None
+        self._transport._refusals.raise_remembered = lambda: None
 
 
 @saboteur("tls.untrusted")
