@@ -11,7 +11,7 @@ import logging
 import ssl
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any, Protocol
@@ -126,6 +126,8 @@ class HttpTransport:
         max_connections: how many requests are under way at once; further ones wait.
         connect_timeout, read_timeout: seconds; the current deadline may shorten them.
         name: the array's name for errors and logs.
+        answered: tells whether an answer with a server error's status is the interface's own refusal nevertheless: some report
+            a wrong argument that way. Its outcome is not open then, and the caller gets the answer.
     """
 
     def __init__(
@@ -138,12 +140,14 @@ class HttpTransport:
         connect_timeout: float = 5.0,
         read_timeout: float = 60.0,
         name: str = "array",
+        answered: Callable[[Response], bool] | None = None,
     ) -> None:
         self._failover = Failover([_Controller(address.rstrip("/")) for address in addresses])
         self._tls = tls
         self._authenticator = authenticator
         self._timeouts = (connect_timeout, read_timeout)
         self._name = name
+        self._answered = answered
         self._refusals = Refusals(name)
         self._pool = Pool(max_connections, self._new_session, name)
 
@@ -212,9 +216,10 @@ class HttpTransport:
             raise AuthExpired("The array called a new management session expired.")
         return response
 
-    @staticmethod
-    def _judged(response: Response, call: _Call) -> Response:
+    def _judged(self, response: Response, call: _Call) -> Response:
         if response.status < _SERVER_ERROR and response.status != _TOO_MANY_REQUESTS:
+            return response
+        if self._answered is not None and self._answered(response):
             return response
         if call.changes and response.status != _TOO_MANY_REQUESTS:
             raise Ambiguous(f"The array answered a changing request with HTTP status {response.status}; its outcome is open.")

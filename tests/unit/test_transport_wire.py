@@ -226,6 +226,18 @@ def test_being_told_to_slow_down_leaves_nothing_open(serve, connect):
         connect(serve(lambda request: answer(status=429))).request("POST", "x")
 
 
+def test_a_server_error_that_is_the_interface_s_own_refusal_leaves_nothing_open(serve, connect):
+    def answered(response):
+        return response.json() == "no such name"
+
+    with pytest.raises(Ambiguous):
+        connect(serve(lambda request: answer("broken", status=500)), answered=answered).request("POST", "x")
+    refusing = serve(lambda request: answer("no such name", status=500))
+    assert connect(refusing, answered=answered).request("POST", "x").status == 500
+    with pytest.raises(Ambiguous):
+        connect(refusing).request("POST", "x")
+
+
 # Trust
 
 
