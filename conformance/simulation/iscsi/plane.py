@@ -156,7 +156,8 @@ class IscsiPlane:
     def _serve_host(self, host: str, accesses: Sequence[Access]) -> None:
         initiators, chap = set(_iscsi(accesses[0])), accesses[0].chap
         if host not in self._targets:
-            names = [self._identity.targets[address] for address in self.addresses]
+            # Arrays differ in whether each portal has a target of its own or all share one.
+            names = list(dict.fromkeys(self._identity.targets[address] for address in self.addresses))
             self._targets[host] = self._spawner.submit(Target, names, _spawn).result()
         running = self._targets[host]
         running.admit(initiators, chap)
