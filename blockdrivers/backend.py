@@ -177,7 +177,10 @@ class Backend(Attachments):
                     self._driver.extend_volume(volume, size)
                 return replace(volume, size=size)
 
-            return self._persist(grow)
+            if not capabilities.relative_extend:
+                return self._persist(grow)
+            with self._locks.lock(self._lock_name(self._volume_name(volume_id))):
+                return self._persist(grow)
 
     def delete_volume(self, volume_id: str, *, force: bool = False, timeout: float | None = None) -> None:
         """Delete a volume; one that is absent counts as deleted.

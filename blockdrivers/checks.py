@@ -49,6 +49,8 @@ def growth(volume: Volume, wanted: int, capabilities: Capabilities) -> None:
     complete(volume)
     if not capabilities.online_extend and wanted > volume.size and Dependant.EXPORT in volume.dependants:
         raise NotSupported(f"This array cannot extend volume {volume.volume_id!r} while it is exported; unexport it first.")
+    if not capabilities.extend_with_snapshots and wanted > volume.size and Dependant.SNAPSHOT in volume.dependants:
+        raise InUse(f"This array cannot extend volume {volume.volume_id!r} while it has snapshots; delete them first.")
 
 
 def holds(wanted: int, source: Volume | Snapshot) -> None:
@@ -137,6 +139,10 @@ def _chap(wanted: Host, via: Protocol, capabilities: Capabilities) -> None:
         raise NotSupported(f"This array has no CHAP for {via!s} exports.")
     if wanted.chap is None or not wanted.chap.username:
         raise InvalidRequest(f"Host {wanted.name!r} has CHAP credentials without a user name.")
+    if not rules.free_username and wanted.chap.username != wanted.iqn:
+        raise InvalidRequest(
+            f"This array knows no CHAP user name but the initiator's own, {wanted.iqn!r}; got {wanted.chap.username!r}."
+        )
     if not rules.min_secret <= len(wanted.chap.secret) <= rules.max_secret:
         raise InvalidRequest(
             f"The CHAP secret of host {wanted.name!r} must have {rules.min_secret} to {rules.max_secret} characters; "
@@ -172,9 +178,11 @@ def deletable(volume: Volume, *, force: bool) -> None:
 
 
 def deletable_snapshot(snapshot: Snapshot) -> None:
-    """Refuse to delete a snapshot that a host may be reading."""
+    """Refuse to delete a snapshot that a host or a copy may be reading."""
     if snapshot.exported:
         raise InUse(f"Snapshot {snapshot.snapshot_id!r} is exported and was not deleted; unexport it first.")
+    if snapshot.copied:
+        raise InUse(f"Snapshot {snapshot.snapshot_id!r} is being copied from and was not deleted; wait until that has ended.")
 
 
 def revertible(volume: Volume, snapshot: Snapshot, *, force: bool) -> None:

@@ -77,6 +77,8 @@ class ChapRules:
 
     min_secret: int = 12
     max_secret: int = 16
+    free_username: bool = True
+    """Whether the user name can be chosen; else it is the initiator's IQN."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +96,10 @@ class Capabilities:
     thin: bool = True
     thick: bool = False
     online_extend: bool = True
+    extend_with_snapshots: bool = True
+    """Whether a volume that has snapshots can grow."""
+    relative_extend: bool = False
+    """Whether the array is told how much to add: two such requests at once would add twice, so `Backend` lets one wait."""
     multi_attach: bool = True
     revert: bool = False
     qos: QosSupport | None = None

@@ -29,6 +29,8 @@ CAPABILITIES: dict[str, Callable[[Capabilities], bool]] = {
     "thin": lambda declared: declared.thin,
     "thick": lambda declared: declared.thick,
     "online_extend": lambda declared: declared.online_extend,
+    "extend_with_snapshots": lambda declared: declared.extend_with_snapshots,
+    "size_held_by_snapshots": lambda declared: not declared.extend_with_snapshots,
     "multi_attach": lambda declared: declared.multi_attach,
     "revert": lambda declared: declared.revert,
     "qos": lambda declared: declared.qos is not None,

@@ -93,8 +93,10 @@ class Rig:
         return replace(self.run.target.hosts[1], chap=None)
 
     def with_chap(self, secret: str, *, username: str = "ctest-user") -> Host:
-        """Return the first host with CHAP credentials."""
-        return replace(self.host, chap=Chap(username, secret))
+        """Return the first host with CHAP credentials; under its IQN where the array knows no other user name."""
+        rules = self.capabilities.chap
+        named = username if rules is None or rules.free_username else self.host.iqn
+        return replace(self.host, chap=Chap(named or username, secret))
 
     # Making
 

@@ -69,9 +69,13 @@ def test_refused(rig: Rig) -> None:
     rig.volume()
     rules = rig.capabilities.chap
     assert rules is not None, "this check has to declare that it needs chap"
-    wrong = [("u", "Xy" * rules.max_secret), ("u", ("Xyz" * rules.min_secret)[: rules.min_secret - 1]), ("u", "")]
-    for username, secret in [*wrong, ("", _secret(rig, "D"))]:
-        host = replace(rig.host, chap=Chap(username, secret))
+    wrong = ["Xy" * rules.max_secret, ("Xyz" * rules.min_secret)[: rules.min_secret - 1], ""]
+    hosts = [*map(rig.with_chap, wrong), replace(rig.host, chap=Chap("", _secret(rig, "D")))]
+    if not rules.free_username:
+        hosts.append(replace(rig.host, chap=Chap("ctest-user", _secret(rig, "D"))))
+    for host in hosts:
+        assert host.chap is not None, "the host of this check has no credentials"
+        username, secret = host.chap.username, host.chap.secret
         with rig.unchanged(rig.id("v")):
             try:
                 rig.export(host=host)

@@ -78,6 +78,9 @@ class _Machine(RuleBasedStateMachine):
         elif size < there.size:
             with expect.refused(InvalidRequest, what=f"shrinking of {name}"):
                 self.rig.backend.extend_volume(self.id(name), size)
+        elif size > there.size and there.snapshots and not self.rig.capabilities.extend_with_snapshots:
+            with expect.refused(InUse, what=f"extend of {name} with snapshots"):
+                self.rig.backend.extend_volume(self.id(name), size)
         else:
             there.size = self.rig.backend.extend_volume(self.id(name), size).size
             assert there.size == size, f"extended {name} to {size} bytes, got {there.size}"
@@ -117,7 +120,8 @@ class _Machine(RuleBasedStateMachine):
             return
         made = self.rig.backend.clone_volume(self.id(name), self.id(source))
         assert made.size == there.size, f"the clone of {source} has {made.size} bytes, not {there.size}"
-        self.volumes[name] = _Modelled(made.size, source=source)
+        # An array without descriptions keeps no trace of a clone's source.
+        self.volumes[name] = _Modelled(made.size, source=source if self.rig.capabilities.description_bytes else None)
 
     @rule(name=_NAMES, second=st.booleans())
     def export(self, name: str, second: bool) -> None:

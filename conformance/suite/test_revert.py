@@ -76,7 +76,7 @@ def test_foreign(rig: Rig) -> None:
     "A volume is not reverted across a resize",
     title_zh="扩容后拒绝回滚到旧快照",
     requirement="A revert to a snapshot of another size is refused, since the volume would shrink; it stays as it is.",
-    needs=("revert",),
+    needs=("revert", "extend_with_snapshots"),
 )
 def test_extended(rig: Rig) -> None:
     rig.volume("v", GiB)

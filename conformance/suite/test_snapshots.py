@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from blockdrivers.errors import InvalidRequest, NotFound
+from blockdrivers.errors import InUse, InvalidRequest, NotFound
 from blockdrivers.model import GiB
 from conformance.outcome import Level
 from conformance.suite import expect
@@ -166,6 +166,7 @@ def test_exported(rig: Rig) -> None:
     "A snapshot keeps the size of its moment",
     title_zh="卷扩容后快照保持原容量",
     requirement="A snapshot that was taken before its volume grew has the old size, and one taken after it the new one.",
+    needs=("extend_with_snapshots",),
 )
 def test_extended(rig: Rig) -> None:
     rig.volume("v", GiB)
@@ -174,6 +175,23 @@ def test_extended(rig: Rig) -> None:
     rig.snapshot("new")
     sizes = {tag: rig.backend.get_snapshot(rig.id(tag)).size for tag in ("old", "new")}
     assert sizes == {"old": GiB, "new": 3 * GiB}, f"the snapshots have {sizes} bytes"
+
+
+@check(
+    "snapshot.extend.refused",
+    Level.MANDATORY,
+    "A volume with snapshots does not grow where the array cannot do that",
+    title_zh="阵列不支持时拒绝扩容有快照的卷",
+    requirement="An extend of a volume with snapshots is InUse and changes nothing; after their deletion it is carried out.",
+    needs=("size_held_by_snapshots",),
+)
+def test_extend_refused(rig: Rig) -> None:
+    rig.volume("v", GiB)
+    rig.snapshot("s")
+    with rig.unchanged(rig.id("v")), expect.refused(InUse, what="an extend with a snapshot", naming=rig.id("v")):
+        rig.backend.extend_volume(rig.id("v"), 3 * GiB)
+    rig.backend.delete_snapshot(rig.id("s"))
+    expect.as_asked(rig.backend.extend_volume(rig.id("v"), 3 * GiB), what="without snapshots", size=3 * GiB)
 
 
 @check(
