@@ -25,12 +25,12 @@ CHECKS = [item.check.id for item in declared_checks() if item.check.id.startswit
 CASES = [pytest.param(protocol, check, id=f"{protocol}-{check}") for protocol in PROTOCOLS for check in CHECKS]
 
 
-def target(array, protocol):
+def target(array, protocol, **settings):
     other = Host("cmp02", iqn="iqn.1994-05.org.example:cmp02", wwpns=(FC_STRANGER,))
     hosts = (Host("guest", iqn=INITIATOR, wwpns=fc.INITIATORS), other)
     pool, second, *_ = array["pools"]
     found = Target(Path(CONFIG), "simulated", protocol, pool, second, hosts, array["control"], array["model"], attach=True)
-    return Settings(found).to_json()
+    return Settings(found, **settings).to_json()
 
 
 @pytest.fixture(scope="module")

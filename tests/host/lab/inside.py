@@ -6,6 +6,7 @@ import json
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from xml.etree import ElementTree
 
 from tests.host.lab.guest import Guest
@@ -37,7 +38,9 @@ def run_tests(guest: Guest, folder: str, file: str, environment: Mapping[str, st
     }
 
 
-def run_checks(guest: Guest, target: str, selection: str, *, timeout: float) -> Mapping[str, Result]:
+def run_checks(
+    guest: Guest, target: str, selection: str, *, timeout: float, environment: Mapping[str, str] = MappingProxyType({})
+) -> Mapping[str, Result]:
     """Run checks of the conformance suite in the guest; return the result of each by its id.
 
     Args:
@@ -45,11 +48,12 @@ def run_checks(guest: Guest, target: str, selection: str, *, timeout: float) -> 
         target: a description of what is tested, as JSON.
         selection: of checks.
         timeout: seconds for all of them.
+        environment: variables of the process that runs them.
     """
     guest.write("/run/target.json", target, mode=0o600)
     lines = f"{_REPORT}.jsonl"
     options = ["-p", "conformance.suite.plugin", "--pyargs", "conformance.suite", "--conformance-target", "/run/target.json"]
-    said = _pytest(guest, [*options, "--conformance-json", lines, "--conformance-select", selection], {}, timeout)
+    said = _pytest(guest, [*options, "--conformance-json", lines, "--conformance-select", selection], environment, timeout)
     outcomes = [json.loads(line) for line in guest.run(f"cat {lines}", check=False).stdout.splitlines()]
     found = {
         item["check"]: Result(item["result"] == "passed", f"{item['result']}: {item['detail']}")
