@@ -35,7 +35,7 @@ layering:
 check:
 	$(BIN)/pytest -n 2 --dist loadgroup tests --ignore tests/oracle --ignore tests/host
 
-# The cinder package's own Huawei driver against the simulator, in an environment of its own.
+# Other people's clients against the simulators, in an environment of their own: drivers of the cinder package, vendors' SDKs.
 test-oracle: $(VENV)/.dev $(VENV)-cinder/.installed
 	tools/system-packages $(DATA_PACKAGES)
 	BLOCKDRIVERS_CINDER_VENV=$(abspath $(VENV)-cinder) $(BIN)/pytest tests/oracle
@@ -61,7 +61,7 @@ $(VENV)/.dev: pyproject.toml
 
 $(VENV)-cinder/.installed: pyproject.toml
 	test -x $(VENV)-cinder/bin/python || $(PYTHON) -m venv $(VENV)-cinder
-	$(VENV)-cinder/bin/python -m pip install --quiet --disable-pip-version-check 'cinder==29.0.0'
+	$(VENV)-cinder/bin/python -m pip install --quiet --disable-pip-version-check 'cinder==29.0.0' 'netapp-ontap==9.19.1.0'
 	touch $@
 
 clean:

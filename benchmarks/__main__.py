@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks import images, import_cost, parallel, round_trips
+from benchmarks import images, import_cost, netapp, parallel, round_trips
 
-BENCHMARKS = {"import": import_cost.main, "round-trips": round_trips.main, "parallel": parallel.main, "images": images.main}
+BENCHMARKS = {
+    "import": import_cost.main,
+    "round-trips": round_trips.main,
+    "round-trips-netapp": netapp.main,
+    "parallel": parallel.main,
+    "images": images.main,
+}
 
 
 def main(names: list[str]) -> int:

@@ -1,0 +1,315 @@
+"""Runs inside an environment with the cinder package: its own NetApp driver, unmodified, against a simulated array.
+
+Usage: cinder_netapp.py READY_JSON iscsi|fc. Prints one JSON object: what was seen, and the requests of each operation.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import urllib.request
+from pathlib import Path
+from unittest import mock
+
+for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+    os.environ.pop(name, None)
+
+from cinder import context, coordination, objects
+
+objects.register_all()
+from cinder.objects import fields
+from cinder.volume import configuration, volume_types
+from cinder.volume import driver as base_driver
+from cinder.volume.drivers.netapp import common
+from oslo_config import cfg
+
+IQN = "iqn.1994-05.org.example:cmp01"
+CONNECTOR = {
+    "initiator": IQN,
+    "wwpns": ["21000024ff000001", "21000024ff000002"],
+    "wwnns": ["20000024ff000001"],
+    "host": "cmp01",
+    "ip": "127.0.0.1",
+    "multipath": True,
+    "os_type": "linux",
+}
+SECOND = CONNECTOR | {
+    "initiator": "iqn.1994-05.org.example:cmp02",
+    "wwpns": ["21000024ff000003", "21000024ff000004"],
+    "host": "cmp02",
+}
+POOL, OTHER = "pool_a", "pool_b"
+CONFIG = """[DEFAULT]
+ssh_hosts_key_file = {folder}/known_hosts
+[lab]
+volume_backend_name = lab
+volume_driver = cinder.volume.drivers.netapp.common.NetAppDriver
+netapp_storage_family = ontap_cluster
+netapp_storage_protocol = {protocol}
+netapp_server_hostname = {host}
+netapp_server_port = {port}
+netapp_transport_type = https
+netapp_ssl_cert_path = {ca_file}
+netapp_login = {username}
+netapp_password = {password}
+netapp_vserver = {vserver}
+netapp_use_legacy_client = False
+netapp_allow_zapi_fallback = False
+netapp_pool_name_search_pattern = (pool_a|pool_b)
+[coordination]
+backend_url = file://{folder}/tooz
+[oslo_concurrency]
+lock_path = {folder}/locks
+"""
+
+
+class Lab:
+    """The driver and the counters."""
+
+    def __init__(self, ready: dict, protocol: str) -> None:
+        self.ready = ready
+        self.trips: dict[str, int] = {}
+        self.seen: dict[str, object] = {}
+        self.context = context.get_admin_context()
+        folder = Path(tempfile.mkdtemp())
+        file = folder / "cinder.conf"
+        (folder / "known_hosts").touch()
+        values = {key: ready["management"][key] for key in ("host", "port", "ca_file", "username", "password")}
+        file.write_text(CONFIG.format(folder=folder, protocol=protocol, vserver=ready["vserver"], **values))
+        cfg.CONF(["--config-file", str(file)], project="cinder")
+        config = configuration.Configuration(base_driver.volume_opts, config_group="lab")
+        coordination.COORDINATOR.start()
+        self.driver = common.NetAppDriver(configuration=config, db=mock.Mock(), host="lab@lab")
+        self.run("do_setup", self.driver.do_setup, self.context)
+        self.run("check_for_setup_error", self.driver.check_for_setup_error)
+        self.run("first stats", self.driver.get_volume_stats, True)
+        self.seen["pools"] = [pool["pool_name"] for pool in self.run("stats", self.driver.get_volume_stats, True)["pools"]]
+
+    def run(self, title: str, step, *arguments):
+        urllib.request.urlopen(urllib.request.Request(f"{self.ready['control']}/counters", method="DELETE"), timeout=10).read()
+        answer = step(*arguments)
+        with urllib.request.urlopen(f"{self.ready['control']}/counters", timeout=10) as counters:
+            self.trips[title] = json.load(counters)["requests"]
+        return answer
+
+    def volume(self, number: int, size: int = 1, pool: str = POOL):
+        return objects.Volume(
+            context=self.context,
+            id=f"00000000-0000-4000-8000-{number:012d}",
+            _name_id=None,
+            size=size,
+            host=f"lab@lab#{pool}",
+            status="available",
+            volume_type_id=None,
+            volume_type=None,
+            metadata={},
+            admin_metadata={},
+            provider_location=None,
+            provider_auth=None,
+            multiattach=False,
+            group_id=None,
+            group=None,
+            consistencygroup_id=None,
+            encryption_key_id=None,
+            replication_driver_data=None,
+            replication_status=None,
+            volume_attachment=objects.VolumeAttachmentList(objects=[]),
+            display_name="",
+            project_id="p",
+        )
+
+    def snapshot(self, number: int, volume):
+        return objects.Snapshot(
+            context=self.context,
+            id=f"00000000-0000-4000-9000-{number:012d}",
+            volume_id=volume.id,
+            volume_size=volume.size,
+            volume=volume,
+            provider_location=None,
+            metadata={},
+            status="available",
+            display_name="",
+        )
+
+    def create(self, title: str, step, volume, *rest):
+        update = self.run(title, step, volume, *rest)
+        for key, value in (update or {}).items():
+            setattr(volume, key, value)
+        return volume
+
+    def attach(self, title: str, volume, connector: dict) -> dict:
+        """Do as the volume manager: the export first, which tells where the volume is."""
+        for key, value in (self.driver.create_export(self.context, volume, connector) or {}).items():
+            setattr(volume, key, value)
+        return self.run(title, self.driver.initialize_connection, volume, connector)
+
+    def state(self) -> dict:
+        with urllib.request.urlopen(f"{self.ready['control']}/state", timeout=10) as state:
+            return json.load(state)
+
+
+def life(lab: Lab) -> None:
+    """Volumes, snapshots, clones, reverts."""
+    driver = lab.driver
+    volume = lab.create("create", driver.create_volume, lab.volume(1))
+    lab.run("extend", driver.extend_volume, volume, 2)
+    volume.size = 2
+    snapshot = lab.create("snapshot", driver.create_snapshot, lab.snapshot(1, volume))
+    lab.run("revert", driver.revert_to_snapshot, lab.context, volume, snapshot)
+    twin = lab.create("volume from snapshot", driver.create_volume_from_snapshot, lab.volume(2, 2), snapshot)
+    larger = lab.create("larger volume from snapshot", driver.create_volume_from_snapshot, lab.volume(3, 4), snapshot)
+    clone = lab.create("clone", driver.create_cloned_volume, lab.volume(4, 2), volume)
+    connections(lab, volume, twin)
+    lab.run("delete snapshot", driver.delete_snapshot, snapshot)
+    for name, item in (("delete", volume), ("delete copy", twin), ("delete larger", larger), ("delete clone", clone)):
+        lab.run(name, driver.delete_volume, item)
+
+
+def connections(lab: Lab, volume, second) -> None:
+    """Both connection kinds, two hosts."""
+    driver = lab.driver
+    first = lab.attach("first attach", volume, CONNECTOR)
+    lab.seen["connection"] = first["data"]
+    again = lab.attach("attach, known host", second, CONNECTOR)
+    lab.seen["second lun differs"] = _lun(first) != _lun(again)
+    lab.attach("second host", volume, SECOND)
+    lab.run("second host detach", driver.terminate_connection, volume, SECOND)
+    lab.run("detach", driver.terminate_connection, second, CONNECTOR)
+    lab.run("last detach", driver.terminate_connection, volume, CONNECTOR)
+    lab.seen["mappings"] = lab.state()["mappings"]
+
+
+def _lun(connection: dict) -> object:
+    data = connection["data"]
+    return data.get("target_lun", data.get("target_luns"))
+
+
+def typed(lab: Lab) -> None:
+    """QoS through a type."""
+    specs = {"qos_specs": {"id": "q", "consumer": "back-end", "specs": {"maxIOPS": "1000"}}}
+    kind = {"id": "gold", "name": "gold", "extra_specs": {}, "qos_specs_id": "q"}
+    with (
+        mock.patch.object(volume_types, "get_volume_type", lambda _c, _i, *_a, **_k: kind),
+        mock.patch.object(volume_types, "get_volume_type_qos_specs", lambda _i: copy.deepcopy(specs)),
+        mock.patch("cinder.volume.qos_specs.get_qos_specs", lambda _c, _i: copy.deepcopy(specs["qos_specs"])),
+    ):
+        volume = lab.volume(11)
+        volume.volume_type_id = "gold"
+        volume.volume_type = objects.VolumeType(context=lab.context, id="gold", name="gold", extra_specs={}, qos_specs_id="q")
+        lab.create("create with QoS", lab.driver.create_volume, volume)
+        lab.seen["qos"] = [(policy["fixed"]["max_throughput_iops"], policy["objects"]) for policy in lab.state()["qos"]]
+        lab.run("extend with QoS", lab.driver.extend_volume, volume, 2)
+        lab.run("delete with QoS", lab.driver.delete_volume, volume)
+
+
+def managed(lab: Lab) -> None:
+    """Take over a LUN and give it up."""
+    driver = lab.driver
+    lab.create("create to manage", driver.create_volume, lab.volume(21))
+    path = next(item["name"] for item in lab.state()["volumes"])
+    existing = {"source-name": path}
+    lab.seen["managed size"] = driver.manage_existing_get_size(lab.volume(22), existing)
+    taken = lab.create("manage", driver.manage_existing, lab.volume(22), existing)
+    lab.seen["managed name"] = next(item["name"] for item in lab.state()["volumes"])
+    lab.run("unmanage", driver.unmanage, taken)
+    lab.run("delete managed", driver.delete_volume, taken)
+
+
+def migrated(lab: Lab) -> None:
+    """Move a volume to another FlexVol of the SVM."""
+    volume = lab.create("create to migrate", lab.driver.create_volume, lab.volume(26))
+    host = {"host": f"lab@lab#{OTHER}", "capabilities": {}}
+    moved, update = lab.run("migrate", lab.driver.migrate_volume, lab.context, volume, host)
+    lab.seen["migrated"] = (moved, next(item["name"] for item in lab.state()["volumes"]))
+    volume.host = f"lab@lab#{OTHER}"
+    for key, value in (update or {}).items():
+        setattr(volume, key, value)
+    lab.run("delete migrated", lab.driver.delete_volume, volume)
+
+
+def groups(lab: Lab) -> None:
+    """Consistent group snapshots, and a group from one."""
+    driver = lab.driver
+    with mock.patch("cinder.volume.volume_utils.is_group_a_cg_snapshot_type", lambda _group: True):
+        group = objects.Group(
+            context=lab.context,
+            id="00000000-0000-4000-a000-000000000001",
+            status=fields.GroupStatus.AVAILABLE,
+            host="lab@lab",
+            volumes=objects.VolumeList(objects=[]),
+            volume_types=objects.VolumeTypeList(objects=[]),
+        )
+        members = [
+            lab.create("create member", driver.create_volume, lab.volume(30 + number, pool=pool))
+            for number, pool in enumerate((POOL, OTHER), 1)
+        ]
+        snapshots = [lab.snapshot(30 + number, volume) for number, volume in enumerate(members, 1)]
+        group_snapshot = objects.GroupSnapshot(
+            context=lab.context, id="00000000-0000-4000-b000-000000000001", group_id=group.id, group=group
+        )
+        lab.run("group snapshot", driver.create_group_snapshot, lab.context, group_snapshot, snapshots)
+        lab.seen["group luns"] = sorted(item["name"] for item in lab.state()["volumes"])
+        copies = [lab.volume(40 + number, pool=pool) for number, pool in enumerate((POOL, OTHER), 1)]
+        lab.run("group from snapshot", driver.create_group_from_src, lab.context, group, copies, group_snapshot, snapshots)
+        lab.run("delete group snapshot", driver.delete_group_snapshot, lab.context, group_snapshot, snapshots)
+        for item in (*members, *copies):
+            driver.delete_volume(item)
+
+
+def contents(lab: Lab) -> None:
+    """The bytes behind what this driver maps: written, kept in a snapshot, copied out of it, and out of reach after a detach."""
+    driver = lab.driver
+    volume = lab.create("create for bytes", driver.create_volume, lab.volume(61))
+    data = lab.attach("attach for bytes", volume, CONNECTOR)["data"]
+    _io(data, "write -P 0x41 0 1M")
+    snapshot = lab.create("snapshot of bytes", driver.create_snapshot, lab.snapshot(61, volume))
+    _io(data, "write -P 0x42 0 1M")
+    twin = lab.create("volume of bytes", driver.create_volume_from_snapshot, lab.volume(62), snapshot)
+    copied = lab.attach("attach copy", twin, CONNECTOR)["data"]
+    lab.seen["bytes"] = {
+        "volume": _holds(data, 0x42),
+        "copy": _holds(copied, 0x41),
+        "wrong": _holds(copied, 0x42),
+        "stranger": _holds(copied, 0x41, initiator=SECOND["initiator"]),
+    }
+    driver.terminate_connection(twin, CONNECTOR)
+    lab.seen["bytes"]["detached"] = _holds(copied, 0x41)
+    driver.terminate_connection(volume, CONNECTOR)
+    driver.delete_snapshot(snapshot)
+    for item in (volume, twin):
+        driver.delete_volume(item)
+
+
+def _io(data: dict, command: str, initiator: str = IQN) -> subprocess.CompletedProcess:
+    """Run one qemu-io command on what a connection describes."""
+    one = {key: data.get(f"target_{key}s", [data.get(f"target_{key}")])[0] for key in ("portal", "iqn", "lun")}
+    options = f"driver=iscsi,transport=tcp,portal={one['portal']},target={one['iqn']},lun={one['lun']},initiator-name={initiator}"
+    return subprocess.run(
+        ["qemu-io", "--image-opts", options, "-c", command, "-c", "flush"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def _holds(data: dict, pattern: int, **more: str) -> bool:
+    ended = _io(data, f"read -P {pattern} 0 1M", **more)
+    return ended.returncode == 0 and "read 1048576" in ended.stdout and "failed" not in ended.stdout
+
+
+def main() -> None:
+    ready, protocol = json.loads(sys.argv[1]), sys.argv[2]
+    lab = Lab(ready, protocol)
+    for part in (life, typed, managed, migrated, groups, *([contents] if protocol == "iscsi" else [])):
+        part(lab)
+    state = lab.state()
+    lab.seen["left"] = {kind: state[kind] for kind in ("volumes", "snapshots", "groups", "mappings", "qos")}
+    print(json.dumps({"seen": lab.seen, "trips": lab.trips}))
+
+
+main()
