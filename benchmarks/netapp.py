@@ -64,9 +64,12 @@ def rows(hosts: tuple[Host, Host] = HOSTS) -> list[Row]:
 def opened(model: str = MODEL, **options: object) -> Iterator[tuple[SimulatedArray, Backend]]:
     """Serve an array, and open a backend on it."""
     adapter = find_model(model)
-    with open_array(adapter, model, data=False, **options) as array, tempfile.TemporaryDirectory() as folder:
-        with open_backend(write_config(Path(folder), adapter, array.ready), BACKEND) as backend:
-            yield array, backend
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        open_array(adapter, model, data=False, **options) as array,
+        open_backend(write_config(Path(folder), adapter, array.ready), BACKEND) as backend,
+    ):
+        yield array, backend
 
 
 def warm_up(backend: Backend) -> None:
