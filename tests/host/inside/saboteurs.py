@@ -71,10 +71,15 @@ def nobody_is_ever_found_to_use_a_device():
 
 
 @saboteur("attach.file_system")
-def nothing_is_written_out():
-    severed = removal.sever
-    removal._flush = lambda *_, **__: None
-    removal.sever = lambda found, **_: severed(found, discard=True)
+def a_disk_is_made_new_when_it_is_attached():
+    class Clearing(Backend):
+        def attach(self, *arguments, **keywords):
+            made = super().attach(*arguments, **keywords)
+            with Path(made.path).open("r+b", buffering=0) as disk:
+                disk.write(bytes(4096))
+            return made
+
+    return Clearing
 
 
 @saboteur("attach.extended")
