@@ -7,7 +7,7 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from blockdrivers import deadline
+from blockdrivers import checks, deadline
 from blockdrivers.errors import BlockDriversError, NotFound
 from blockdrivers.exports import Exports
 from blockdrivers.model import Attachment, Export, Host, Protocol
@@ -59,6 +59,7 @@ class Attachments(Exports):
 
         with self._operation("attach", volume_id, timeout):
             brick.require_root()
+            checks.supported(self._driver_capabilities().tells_wwn, "tell a LUN's identity, so that a device could be proven")
             host = host or facts.this_host().host
             with turn(self._attached_name(volume_id, snapshot=snapshot)):
                 started = time.monotonic()

@@ -6,6 +6,7 @@ kill, from any process. Nothing is kept but on the array.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -15,8 +16,8 @@ from typing import TYPE_CHECKING, Self, TypeVar
 
 from blockdrivers import checks, compare, deadline, naming, reconcile
 from blockdrivers.attachments import Attachments
-from blockdrivers.driver import Capabilities, Driver, Source, VolumeSpec
-from blockdrivers.errors import BlockDriversError, NotFound
+from blockdrivers.driver import Capabilities, Driver, SnapshotSpec, Source, VolumeSpec
+from blockdrivers.errors import AlreadyExists, BlockDriversError, InUse, NotFound
 from blockdrivers.model import (
     Dependant,
     Export,
@@ -31,6 +32,7 @@ from blockdrivers.model import (
     Snapshot,
     SystemFacts,
     Volume,
+    VolumeRef,
     VolumeState,
 )
 from blockdrivers.naming import Kind, Label
@@ -42,6 +44,8 @@ if TYPE_CHECKING:
     from blockdrivers.host.images import WrittenImage
 
 T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
 
 _TIDY_SECONDS = 10.0
 """How long a copy that failed may still take to leave nothing behind on the array."""
@@ -137,7 +141,7 @@ class Backend(Attachments):
             checks.size(size, capabilities)
             if qos:
                 checks.qos(qos, capabilities)
-            spec = self._volume_spec(volume_id, size, pool, checks.provisioning(thin, capabilities))
+            spec = self._volume_spec(volume_id, size, pool, checks.provisioning(thin, capabilities, pool))
             volume = self._make_volume(lambda: self._driver.create_volume(spec), spec, Label(id=volume_id), volume_id)
             if qos:
                 self._apply_qos(volume_id, volume, qos)
@@ -191,10 +195,12 @@ class Backend(Attachments):
             timeout: seconds.
 
         Raises:
-            InUse: it has snapshots, copies or replication, or is exported (without `force`). Nothing was changed.
+            InUse: it has snapshots, copies or replication, or is exported (without `force`). Nothing was changed; an array that does
+                not tell its exports (capability ``list_exports``) is asked to delete it, and refuses, or not.
         """
         with self._operation("delete_volume", volume_id, timeout):
-            self._persist(lambda: self._delete_volume(volume_id, force=force))
+            blind = not self._driver_capabilities().list_exports
+            self._persist(lambda: (self._delete_unseen if blind else self._delete_volume)(volume_id, force=force))
             self._references.forget(self._volume_name(volume_id))
 
     def clone_volume(
@@ -217,7 +223,9 @@ class Backend(Attachments):
         with self._operation("clone_volume", volume_id, timeout, copying=True):
             source = self._persist(lambda: self._read_volume(source_id))
             checks.complete(source)
-            spec = self._clone_spec(volume_id, source, size, pool or source.pool, source.thin if thin is None else thin)
+            by_pool = self._driver_capabilities().thin_pools is not None
+            wanted = source.thin if thin is None and not by_pool else thin
+            spec = self._clone_spec(volume_id, source, size, pool or source.pool, wanted)
             return self._clone(volume_id, source.ref, spec)
 
     def create_volume_from_snapshot(
@@ -228,11 +236,20 @@ class Backend(Attachments):
         size: int | None = None,
         pool: str,
         thin: bool | None = None,
+        of_volume: str | None = None,
         timeout: float | None = None,
     ) -> Volume:
-        """Make an independent volume with the bytes of a snapshot; return it when all are there. See `clone_volume`."""
+        """Make an independent volume with the bytes of a snapshot; return it when all are there. See `clone_volume`.
+
+        `of_volume` is the id of the snapshot's volume, needed where the array cannot look snapshots up (capability
+        ``find_snapshots``); size and least size are the volume's there.
+        """
         with self._operation("create_volume_from_snapshot", volume_id, timeout, copying=True):
-            snapshot = self._persist(lambda: self._read_snapshot(snapshot_id))
+            snapshot = self._persist(lambda: self._read_snapshot(snapshot_id, of_volume))
+            if snapshot.size is None and of_volume is not None:
+                source = self._persist(lambda: self._read_volume(of_volume))
+                checks.complete(source)
+                snapshot = replace(snapshot, size=source.size)
             spec = self._clone_spec(volume_id, snapshot, size, pool, thin)
             return self._clone(volume_id, snapshot.ref, spec)
 
@@ -242,6 +259,8 @@ class Backend(Attachments):
         """Take a snapshot of a volume, or return the one that an earlier call took."""
         with self._operation("create_snapshot", snapshot_id, timeout):
             spec = self._snapshot_spec(snapshot_id, volume_id)
+            if not self._driver_capabilities().find_snapshots:
+                return self._persist(lambda: self._take_unseen(spec, snapshot_id, volume_id))
             snapshot = reconcile.make(
                 patience=self._patience,
                 make=lambda: self._driver.create_snapshot(replace(spec, source=self._references.of(spec.source.name))),
@@ -282,6 +301,8 @@ class Backend(Attachments):
     def get_snapshot(self, snapshot_id: str, *, timeout: float | None = None) -> Snapshot:
         """Return a snapshot as it is now, or raise `NotFound`."""
         with self._operation("get_snapshot", snapshot_id, timeout):
+            naming.check_id(snapshot_id, "snapshot")
+            checks.supported(self._driver_capabilities().find_snapshots, "look up a snapshot")
             return self._persist(lambda: self._read_snapshot(snapshot_id))
 
     def list_snapshots(
@@ -305,10 +326,14 @@ class Backend(Attachments):
                 if foreign or naming.kind_of(snapshot.name) is Kind.SNAPSHOT
             ]
 
-    def delete_snapshot(self, snapshot_id: str, *, timeout: float | None = None) -> None:
-        """Delete a snapshot; one that is absent counts as deleted. Raises `InUse` while it is exported or copied from."""
+    def delete_snapshot(self, snapshot_id: str, *, of_volume: str | None = None, timeout: float | None = None) -> None:
+        """Delete a snapshot; one that is absent counts as deleted. Raises `InUse` while it is exported or copied from.
+
+        `of_volume` is the id of its volume: needed where the array cannot look snapshots up (capability ``find_snapshots``), and
+        compared with what is there where it can.
+        """
         with self._operation("delete_snapshot", snapshot_id, timeout):
-            self._persist(lambda: self._delete_snapshot(snapshot_id))
+            self._persist(lambda: self._delete_snapshot(snapshot_id, of_volume))
 
     def revert_volume(self, volume_id: str, snapshot_id: str, *, force: bool = False, timeout: float | None = None) -> Volume:
         """Put a volume back to one of its snapshots; return when all bytes are back.
@@ -316,14 +341,17 @@ class Backend(Attachments):
         Args:
             volume_id: the volume, not exported unless `force` says that its hosts have let go of it.
             snapshot_id: a snapshot of that volume, of its present size.
-            force: revert although it is exported.
+            force: revert although it is exported; an array that does not tell (capability ``list_exports``) never refuses for that.
             timeout: seconds.
         """
         with self._operation("revert_volume", volume_id, timeout, copying=True):
             checks.supported(self._driver_capabilities().revert, "revert a volume")
 
             def revert() -> Volume:
-                volume, snapshot = self._read_volume(volume_id), self._read_snapshot(snapshot_id)
+                volume, snapshot = (
+                    self._read_volume(volume_id),
+                    self._read_snapshot(snapshot_id, of_volume=volume_id, exact=False),
+                )
                 checks.revertible(volume, snapshot, force=force)
                 self._driver.revert_volume(volume, snapshot)
                 return volume
@@ -454,16 +482,20 @@ class Backend(Attachments):
         with self._operation("retype_volume", volume_id, timeout, copying=True):
             capabilities = self._driver_capabilities()
             checks.supported(capabilities.migrate, "move a volume")
-            if thin is not None:
-                checks.provisioning(thin, capabilities)
+            if thin is not None and capabilities.thin_pools is None:
+                checks.provisioning(thin, capabilities, "")
 
             def move() -> Volume:
                 volume = self._read_volume(volume_id)
-                spec = self._volume_spec(volume_id, volume.size, pool or volume.pool, volume.thin if thin is None else thin)
+                target, wanted = pool or volume.pool, volume.thin if thin is None else thin
+                if capabilities.thin_pools is not None:
+                    wanted = checks.provisioning(thin, capabilities, target)
+                spec = self._volume_spec(volume_id, volume.size, target, wanted)
                 moved = self._driver.migrate_volume(volume, spec, self._temporary_name(volume_id))
                 return replace(moved, volume_id=volume_id)
 
-            with self._locks.lock(self._lock_name(self._volume_name(volume_id))):
+            name = self._volume_name(volume_id)
+            with self._locks.lock(self._lock_name(name)), self._alone_as_source(name):
                 return self._persist(move)
 
     def manage_volume(self, volume_id: str, array_name: str, *, timeout: float | None = None) -> Volume:
@@ -492,7 +524,8 @@ class Backend(Attachments):
         """Take over a snapshot of `volume_id` that exists on the array under another name."""
         with self._operation("manage_snapshot", snapshot_id, timeout):
             spec = self._snapshot_spec(snapshot_id, volume_id)
-            checks.supported(self._driver_capabilities().manage, "take over an existing snapshot")
+            capabilities = self._driver_capabilities()
+            checks.supported(capabilities.manage and capabilities.find_snapshots, "take over an existing snapshot")
 
             def take_over() -> Snapshot:
                 volume = self._read_volume(volume_id)
@@ -532,6 +565,7 @@ class Backend(Attachments):
         other process works on this array. Only objects that this library named are ever touched.
         """
         with self._operation("sweep", self.name, timeout):
+            checks.supported(self._driver_capabilities().list_objects, "list what was left on it")
             found = self._persist(lambda: list(self._driver.leftovers()))
             for leftover in found if remove else ():
                 self._persist(partial(self._remove_leftover, leftover))
@@ -551,7 +585,8 @@ class Backend(Attachments):
 
     def _clone(self, volume_id: str, source: Source, spec: VolumeSpec) -> Volume:
         temporary = self._temporary_name(volume_id)
-        with self._locks.lock(self._lock_name(spec.name)):
+        copied = source.name if isinstance(source, VolumeRef) else source.volume
+        with self._locks.lock(self._lock_name(spec.name)), self._alone_as_source(copied):
             volume = self._make_volume(
                 lambda: self._driver.clone_volume(source, spec, temporary),
                 spec,
@@ -559,6 +594,23 @@ class Backend(Attachments):
                 volume_id,
             )
         return self._known(volume, volume_id)
+
+    @contextmanager
+    def _alone_as_source(self, name: str | None) -> Iterator[None]:
+        """Hold a volume as the source of the only clone that is made of it, where it can be that of one only."""
+        if name is None or not self._driver_capabilities().serial_clones:
+            yield
+            return
+        with self._locks.lock(f"{self._lock_name(name)}/source"):
+            yield
+
+    def _delete_unseen(self, volume_id: str, *, force: bool) -> None:
+        with absent_is_done():
+            try:
+                self._driver.delete_named(self._volume_name(volume_id), self._temporary_name(volume_id), force=force)
+            except InUse as refused:
+                refused.message = f"Volume {volume_id!r} was not deleted. {refused.message}"
+                raise
 
     def _delete_volume(self, volume_id: str, *, force: bool) -> None:
         with absent_is_done():
@@ -577,9 +629,9 @@ class Backend(Attachments):
             with absent_is_done():
                 self._driver.unexport(volume.ref, export.host, export.protocol)
 
-    def _delete_snapshot(self, snapshot_id: str) -> None:
+    def _delete_snapshot(self, snapshot_id: str, of_volume: str | None) -> None:
         with absent_is_done():
-            snapshot = self._read_snapshot(snapshot_id)
+            snapshot = self._read_snapshot(snapshot_id, of_volume)
             checks.deletable_snapshot(snapshot)
             self._driver.delete_snapshot(snapshot)
 
@@ -607,10 +659,29 @@ class Backend(Attachments):
         checks.names(volume.name, volume.description, volume_id)
         return self._known(volume, volume_id)
 
-    def _read_snapshot(self, snapshot_id: str) -> Snapshot:
-        snapshot = self._driver.get_snapshot(self._snapshot_name(snapshot_id))
+    def _read_snapshot(self, snapshot_id: str, of_volume: str | None = None, *, exact: bool = True) -> Snapshot:
+        """Return a snapshot, of that volume where one is named and `exact` says so; where nothing can be read, as it is named."""
+        name = self._snapshot_name(snapshot_id, of_volume)
+        if of_volume is not None and not self._driver_capabilities().find_snapshots:
+            return self._as_named(name, snapshot_id, of_volume)
+        snapshot = self._driver.get_snapshot(name)
         checks.names(snapshot.name, snapshot.description, snapshot_id)
-        return replace(snapshot, snapshot_id=snapshot_id, volume_id=naming.identifier_of(snapshot.source_name))
+        snapshot = replace(snapshot, snapshot_id=snapshot_id, volume_id=naming.identifier_of(snapshot.source_name))
+        if of_volume is not None and exact:
+            checks.of_volume(snapshot, self._volume_name(of_volume), of_volume)
+        return snapshot
+
+    def _as_named(self, name: str, snapshot_id: str, volume_id: str) -> Snapshot:
+        volume = self._volume_name(volume_id)
+        return Snapshot(name, name, None, volume, volume, snapshot_id=snapshot_id, volume_id=volume_id)
+
+    def _take_unseen(self, spec: SnapshotSpec, snapshot_id: str, volume_id: str) -> Snapshot:
+        try:
+            self._driver.create_snapshot(spec)
+        except AlreadyExists:
+            # The name says of which volume it is.
+            _log.debug("snapshot %s is there already", spec.name)
+        return self._as_named(spec.name, snapshot_id, volume_id)
 
     def _adopted(self, find: Callable[[], T], wanted: str) -> T:
         """Return what an earlier call has renamed already, or say that the object asked for is absent."""

@@ -55,7 +55,7 @@ def growth(volume: Volume, wanted: int, capabilities: Capabilities) -> None:
 
 def holds(wanted: int, source: Volume | Snapshot) -> None:
     """Refuse a clone that is smaller than its source."""
-    if wanted < source.size:
+    if source.size is not None and wanted < source.size:
         raise InvalidRequest(f"A clone of {source.name!r} needs at least its {source.size} bytes; asked for {wanted}.")
 
 
@@ -87,8 +87,12 @@ def complete(volume: Volume) -> None:
         raise InUse(f"Volume {volume.volume_id!r} is a clone that is not complete; ask for that clone again first.")
 
 
-def provisioning(thin: bool | None, capabilities: Capabilities) -> bool:
-    """Return whether to provision thinly; None takes thin where the array has it."""
+def provisioning(thin: bool | None, capabilities: Capabilities, pool: str) -> bool:
+    """Return whether to provision thinly; None takes thin where the array has it, or what the pool has."""
+    if capabilities.thin_pools is not None:
+        by_pool = pool in capabilities.thin_pools
+        supported(thin in {None, by_pool}, f"make {'thin' if thin else 'thick'} volumes in the pool {pool!r}")
+        return by_pool
     if thin is None:
         return capabilities.thin
     supported(capabilities.thin if thin else capabilities.thick, f"make {'thin' if thin else 'thick'} volumes")
@@ -131,6 +135,13 @@ def host(wanted: Host, via: Protocol, capabilities: Capabilities) -> Host:
     if wanted.chap is not None:
         _chap(wanted, via, capabilities)
     return replace(wanted, wwpns=tuple(wwpn(text) for text in wanted.wwpns))
+
+
+def initiators_of(wanted: Host | str, via: Protocol, capabilities: Capabilities) -> Host:
+    """Return the host with its WWPNs in canonical form, or refuse a mere name: this array knows initiators only."""
+    if isinstance(wanted, str):
+        raise InvalidRequest(f"This array knows no hosts; give the initiators of {wanted!r} as well.")
+    return host(wanted, via, capabilities)
 
 
 def _chap(wanted: Host, via: Protocol, capabilities: Capabilities) -> None:
@@ -185,13 +196,19 @@ def deletable_snapshot(snapshot: Snapshot) -> None:
         raise InUse(f"Snapshot {snapshot.snapshot_id!r} is being copied from and was not deleted; wait until that has ended.")
 
 
+def of_volume(snapshot: Snapshot, volume_name: str, volume_id: str) -> None:
+    """Refuse a snapshot that is not of the volume that the caller named."""
+    if snapshot.source_name != volume_name:
+        raise InvalidRequest(f"Snapshot {snapshot.snapshot_id!r} is of {snapshot.source_name!r}, not of volume {volume_id!r}.")
+
+
 def revertible(volume: Volume, snapshot: Snapshot, *, force: bool) -> None:
     """Refuse to revert to another volume's snapshot, across a resize, or under a host's feet."""
     if (snapshot.source_id, snapshot.source_name) != (volume.id, volume.name):
         raise InvalidRequest(f"Snapshot {snapshot.snapshot_id!r} is not of volume {volume.volume_id!r}.")
     if not snapshot.ready:
         raise InvalidRequest(f"Snapshot {snapshot.snapshot_id!r} holds no point in time yet; ask for it again first.")
-    if snapshot.size != volume.size:
+    if snapshot.size is not None and snapshot.size != volume.size:
         raise InvalidRequest(
             f"Volume {volume.volume_id!r} has {volume.size} bytes and snapshot {snapshot.snapshot_id!r} {snapshot.size}: "
             "a volume is not reverted across a resize, since it would shrink; make a new volume from the snapshot instead."

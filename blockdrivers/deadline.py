@@ -90,7 +90,14 @@ def pause(seconds: float, cause: str) -> None:
     time.sleep(seconds)
 
 
-def wait_until(probe: Callable[[], T | None], *, what: str, first: float = 0.05, longest: float = 5.0) -> T:
+def wait_until(
+    probe: Callable[[], T | None],
+    *,
+    what: str,
+    first: float = 0.05,
+    longest: float = 5.0,
+    expected: Callable[[], float | None] = lambda: None,
+) -> T:
     """Call `probe` until it returns something, with growing pauses, within the current deadline.
 
     Args:
@@ -98,12 +105,15 @@ def wait_until(probe: Callable[[], T | None], *, what: str, first: float = 0.05,
         what: what is waited for, as in "LUN copy 7 to complete".
         first: seconds before the second call; each later pause is 1.6 times as long.
         longest: the longest pause in seconds.
+        expected: returns how many seconds it will still take, as far as what was probed tells: the next pause is that long then,
+            within the other two.
 
     Raises:
         DeadlineExceeded: the current deadline passed; it says what was waited for.
     """
     interval = first
     while (found := probe()) is None:
-        pause(interval, f"Waiting for {what}.")
+        left = expected()
+        pause(interval if left is None else min(max(left, first), longest), f"Waiting for {what}.")
         interval = min(interval * 1.6, longest)
     return found

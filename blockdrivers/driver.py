@@ -95,6 +95,8 @@ class Capabilities:
     max_size: int = MAX_VOLUME_SIZE
     thin: bool = True
     thick: bool = False
+    thin_pools: frozenset[str] | None = None
+    """Names of the pools whose volumes are thin, where provisioning is the pool's; None where each volume's is chosen."""
     online_extend: bool = True
     extend_with_snapshots: bool = True
     """Whether a volume that has snapshots can grow."""
@@ -102,14 +104,31 @@ class Capabilities:
     """Whether the array is told how much to add: two such requests at once would add twice, so `Backend` lets one wait."""
     multi_attach: bool = True
     revert: bool = False
+    revert_to_any: bool = True
+    """Whether a volume can be reverted to an older snapshot past newer ones; else these have to be deleted first (`InUse`)."""
     qos: QosSupport | None = None
     manage: bool = False
     migrate: bool = False
+    online_migrate: bool = True
+    """Whether a volume moves under its hosts' feet, with exports and snapshots; else one that has any is `InUse`."""
     group_snapshots: bool = False
     export_snapshots: bool = False
     chap: ChapRules | None = None
     list_objects: bool = True
-    """Whether volumes and snapshots can be listed; some command lines have no such query."""
+    """Whether volumes and snapshots can be listed; some command lines have no such query. Without, nothing can be swept."""
+    find_snapshots: bool = True
+    """Whether a snapshot can be looked up. Where not, it is known by its volume's id and its own together: callers name both
+    (``of_volume``), the same id may stand for a snapshot of each volume, and what was asked for is told, not what is there."""
+    list_exports: bool = True
+    """Whether the array tells what a volume is exported to. Where not, its own refusals are all that protects an exported
+    volume, and `Driver.delete_named` deletes one."""
+    host_objects: bool = True
+    """Whether hosts are objects on the array. Where not, volumes are shown to initiators: a caller that takes one away names
+    these (`Host`), and no initiator belongs to anybody."""
+    tells_wwn: bool = True
+    """Whether the array tells a LUN's SCSI identity. Where not, no device can be proven, and `Backend.attach` refuses."""
+    serial_clones: bool = False
+    """Whether a volume is the source of one clone at a time, and the array does not guard that: `Backend` lets others wait."""
     max_lun: int = 255
     replication: bool = False
     changed_blocks: bool = False
@@ -208,6 +227,14 @@ class Driver(ABC):
         A QoS policy that holds only this volume goes with it.
         """
 
+    def delete_named(self, name: str, temporary: str, *, force: bool) -> None:
+        """Delete the volume of that name, where the array tells nothing of exports (not capability ``list_exports``).
+
+        What hangs on it is the array's to refuse: `InUse`. With `force` it is taken away from every host then. An unfinished clone
+        goes with its helper objects; `temporary` is the name that they may have. `NotFound` when there is none.
+        """
+        raise self._unsupported("deletion without a look")
+
     @abstractmethod
     def clone_volume(self, source: Source, spec: VolumeSpec, temporary: str) -> Volume:
         """Make an independent full copy of a volume or snapshot and return it once all bytes are there.
@@ -268,6 +295,13 @@ class Driver(ABC):
     @abstractmethod
     def list_exports(self, source: Source) -> Sequence[Export]:
         """Return every export of a volume or snapshot, to whatever host, with `Export.host` as the array-side name."""
+
+    def unexport_initiators(self, source: Source, host: Host, protocol: Protocol) -> None:
+        """Take a volume away from a host's initiators, where hosts are no objects (not capability ``host_objects``).
+
+        `NotFound` when it was not exported to any of them.
+        """
+        raise self._unsupported("exports to initiators")
 
     def remove_host(self, host_name: str) -> None:
         """Remove a host object that has no exports; `NotFound` when it has gone, `InUse` while it has exports."""

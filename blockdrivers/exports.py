@@ -46,21 +46,29 @@ class Exports(Operations):
         """Take a volume away from a host; where it was not exported to it, or is gone, nothing is to be done.
 
         The host object stays on the array for the host's next export (that keeps first and last attachments of a host from
-        racing each other); `remove_host` and `sweep` remove it.
+        racing each other); `remove_host` and `sweep` remove it. Where hosts are no objects on the array (capability ``host_objects``),
+        the `Host` with its initiators is needed, not its name alone.
         """
         with self._operation("unexport", f"{volume_id} from {host if isinstance(host, str) else host.name}", timeout):
             host_name = self._host_name(host if isinstance(host, str) else host.name)
+            capabilities = self._driver_capabilities()
+            checks.protocol(protocol, capabilities)
+            named = None if capabilities.host_objects else checks.initiators_of(host, protocol, capabilities)
 
             def take_away() -> None:
+                source = self._source(volume_id, snapshot=snapshot)
                 with absent_is_done():
-                    self._driver.unexport(self._source(volume_id, snapshot=snapshot), host_name, protocol)
+                    if named is None:
+                        self._driver.unexport(source, host_name, protocol)
+                    else:
+                        self._driver.unexport_initiators(source, named, protocol)
 
-            checks.protocol(protocol, self._driver_capabilities())
             self._persist(take_away)
 
     def list_exports(self, volume_id: str, *, snapshot: bool = False, timeout: float | None = None) -> Sequence[Export]:
         """Return every export of a volume (or snapshot), to whatever host; hosts under the caller's names where they are ours."""
         with self._operation("list_exports", volume_id, timeout):
+            checks.supported(self._driver_capabilities().list_exports, "tell what a volume is exported to")
             exports = self._persist(lambda: self._driver.list_exports(self._source(volume_id, snapshot=snapshot)))
             return [replace(export, host=naming.identifier_of(export.host) or export.host) for export in exports]
 
@@ -68,9 +76,12 @@ class Exports(Operations):
         """Remove a host object that has no exports; an absent one counts as removed. Raises `InUse` while it has exports."""
         name = host if isinstance(host, str) else host.name
         with self._operation("remove_host", name, timeout):
+            host_name = self._host_name(name)
+            if not self._driver_capabilities().host_objects:
+                return
 
             def remove() -> None:
                 with absent_is_done():
-                    self._driver.remove_host(self._host_name(name))
+                    self._driver.remove_host(host_name)
 
             self._persist(remove)

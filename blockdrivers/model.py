@@ -158,6 +158,8 @@ class SnapshotRef:
 
     name: str
     id: str | None = None
+    volume: str | None = None
+    """Array-side name of the volume that it is of, where that is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +195,8 @@ class Snapshot:
 
     id: str
     name: str
-    size: int
+    size: int | None
+    """None where the array does not tell (capability ``find_snapshots``)."""
     source_id: str
     """The array's id of the volume that it was taken of."""
     source_name: str
@@ -211,7 +214,7 @@ class Snapshot:
     @property
     def ref(self) -> SnapshotRef:
         """The snapshot's address as seen now."""
-        return SnapshotRef(self.name, self.id)
+        return SnapshotRef(self.name, self.id, self.source_name)
 
 
 @dataclass(frozen=True, slots=True)

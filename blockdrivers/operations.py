@@ -12,7 +12,7 @@ from typing import TypeVar
 from blockdrivers import checks, deadline, naming, reconcile
 from blockdrivers.deadline import Deadline
 from blockdrivers.driver import Capabilities, Driver, SnapshotSpec, Source, VolumeSpec
-from blockdrivers.errors import BlockDriversError, NotFound
+from blockdrivers.errors import BlockDriversError, InvalidRequest, NotFound
 from blockdrivers.locks import InProcessLocks, LockProvider
 from blockdrivers.model import Snapshot, SnapshotRef, Volume, VolumeRef
 from blockdrivers.naming import Kind, Label
@@ -123,6 +123,8 @@ class Operations:
     ) -> VolumeSpec:
         name, capabilities = self._volume_name(volume_id), self._driver_capabilities()
         wanted = source.size if size is None else size
+        if wanted is None:
+            raise InvalidRequest(f"This array does not tell how large {source.name!r} is; say the size of the new volume.")
         checks.size(wanted, capabilities)
         checks.holds(wanted, source)
         label = Label(id=volume_id, source=source.name)
@@ -130,14 +132,14 @@ class Operations:
             name,
             wanted,
             pool,
-            checks.provisioning(thin, capabilities),
+            checks.provisioning(thin, capabilities, pool),
             label.encode(capabilities.description_bytes),
             replace(label, copying=True).encode(capabilities.description_bytes),
             source.size,
         )
 
     def _snapshot_spec(self, snapshot_id: str, volume_id: str) -> SnapshotSpec:
-        name, source = self._snapshot_name(snapshot_id), VolumeRef(self._volume_name(volume_id))
+        name, source = self._snapshot_name(snapshot_id, volume_id), VolumeRef(self._volume_name(volume_id))
         description = Label(id=snapshot_id).encode(self._driver_capabilities().description_bytes)
         return SnapshotSpec(source, name, description)
 
@@ -150,9 +152,16 @@ class Operations:
         naming.check_id(volume_id, "volume")
         return naming.array_name(Kind.VOLUME, volume_id, self._driver_capabilities().names.volume)
 
-    def _snapshot_name(self, snapshot_id: str) -> str:
+    def _snapshot_name(self, snapshot_id: str, of_volume: str | None = None) -> str:
         naming.check_id(snapshot_id, "snapshot")
-        return naming.array_name(Kind.SNAPSHOT, snapshot_id, self._driver_capabilities().names.snapshot)
+        capabilities = self._driver_capabilities()
+        if capabilities.find_snapshots:
+            return naming.array_name(Kind.SNAPSHOT, snapshot_id, capabilities.names.snapshot)
+        if of_volume is None:
+            raise InvalidRequest(f"This array cannot look up snapshot {snapshot_id!r}; say of which volume it is (of_volume).")
+        naming.check_id(of_volume, "volume")
+        # No id holds a NUL, so no two pairs are spelled alike.
+        return naming.array_name(Kind.SNAPSHOT, f"{of_volume}\0{snapshot_id}", capabilities.names.snapshot)
 
     def _host_name(self, name: str) -> str:
         naming.check_id(name, "host")

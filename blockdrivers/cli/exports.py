@@ -102,13 +102,26 @@ def list_(state: State, volume_id: str, snapshot: bool, timeout: float | None) -
 @click.argument("volume_id", metavar="ID")
 @click.option("--host", "name", required=True, metavar="NAME", help="What the host is called.")
 @protocol_option
+@click.option("--iqn", help="The host's iSCSI qualified name, for an array that knows initiators only.")
+@click.option("--wwpn", "wwpns", multiple=True, help="So, too: a WWPN of the host; may stand several times.")
 @snapshot_option
 @timeout_option
 @pass_state
-def delete(state: State, *, volume_id: str, name: str, protocol: Protocol, snapshot: bool, timeout: float | None) -> None:
+def delete(
+    state: State,
+    *,
+    volume_id: str,
+    name: str,
+    protocol: Protocol,
+    iqn: str | None,
+    wwpns: Sequence[str],
+    snapshot: bool,
+    timeout: float | None,
+) -> None:
     """Take a volume away from a host; one that was not exported to it counts as taken away."""
+    host = Host(name, iqn=iqn, wwpns=tuple(wwpns)) if iqn or wwpns else name
     with state.open() as backend:
-        backend.unexport(volume_id, name, protocol, snapshot=snapshot, timeout=timeout)
+        backend.unexport(volume_id, host, protocol, snapshot=snapshot, timeout=timeout)
     done(state, volume_id, f"not exported to {name} over {protocol}")
 
 

@@ -9,7 +9,7 @@ import click
 from blockdrivers.cli.base import Group, State, pass_state, print_facts, print_table, timeout_option
 from blockdrivers.cli.plain import plain
 from blockdrivers.cli.sizes import format_size
-from blockdrivers.cli.volumes import done
+from blockdrivers.cli.volumes import done, of_volume_option
 from blockdrivers.model import Snapshot
 
 
@@ -53,12 +53,13 @@ def list_(state: State, volume_id: str | None, foreign: bool, timeout: float | N
 
 @snapshot.command()
 @click.argument("snapshot_id", metavar="ID")
+@of_volume_option
 @timeout_option
 @pass_state
-def delete(state: State, snapshot_id: str, timeout: float | None) -> None:
+def delete(state: State, snapshot_id: str, of_volume: str | None, timeout: float | None) -> None:
     """Delete a snapshot; an absent one counts as deleted."""
     with state.open() as backend:
-        backend.delete_snapshot(snapshot_id, timeout=timeout)
+        backend.delete_snapshot(snapshot_id, of_volume=of_volume, timeout=timeout)
     done(state, snapshot_id, "deleted")
 
 
@@ -98,7 +99,7 @@ def _answer(state: State, item: Snapshot) -> None:
                 ("volume", item.volume_id or item.source_name),
                 ("name on the array", item.name),
                 ("array id", item.id),
-                ("size", f"{format_size(item.size)} ({item.size} bytes)"),
+                ("size", "unknown" if item.size is None else f"{format_size(item.size)} ({item.size} bytes)"),
                 ("ready", item.ready),
                 ("exported", item.exported),
                 ("wwn", item.wwn),
@@ -117,7 +118,7 @@ def _answer_all(state: State, found: Sequence[Snapshot]) -> None:
                     item.snapshot_id,
                     item.name,
                     item.volume_id or item.source_name,
-                    format_size(item.size),
+                    "unknown" if item.size is None else format_size(item.size),
                     item.ready,
                     item.exported,
                 ]

@@ -12,6 +12,9 @@ from blockdrivers.cli.sizes import format_size, size_argument
 from blockdrivers.model import QOS_KEYS, Qos, Volume
 
 thin_option = click.option("--thin/--thick", default=None, help="Provisioning; by default the source's, or thin.")
+of_volume_option = click.option(
+    "--of-volume", metavar="ID", help="The snapshot's volume; needed where the array cannot look snapshots up."
+)
 pool_option = click.option("--pool", metavar="POOL", help="Pool by name.")
 
 
@@ -126,14 +129,25 @@ def clone(
 @click.option("--size", type=size_argument, metavar="SIZE", help="By default the snapshot's.")
 @click.option("--pool", required=True, metavar="POOL", help="Pool by name.")
 @thin_option
+@of_volume_option
 @timeout_option
 @pass_state
 def from_snapshot(
-    state: State, *, volume_id: str, source: str, size: int | None, pool: str, thin: bool | None, timeout: float | None
+    state: State,
+    *,
+    volume_id: str,
+    source: str,
+    size: int | None,
+    pool: str,
+    thin: bool | None,
+    of_volume: str | None,
+    timeout: float | None,
 ) -> None:
     """Make an independent volume with the bytes of a snapshot."""
     with state.open() as backend, working(f"Copying {source}"):
-        made = backend.create_volume_from_snapshot(volume_id, source, size=size, pool=pool, thin=thin, timeout=timeout)
+        made = backend.create_volume_from_snapshot(
+            volume_id, source, size=size, pool=pool, thin=thin, of_volume=of_volume, timeout=timeout
+        )
     show_volume(state, made)
 
 

@@ -9,13 +9,12 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections import deque
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from blockdrivers.deadline import pause, remaining
-from blockdrivers.errors import BlockDriversError, ConfigurationError, LoginRefused
+from blockdrivers.errors import BlockDriversError, ConfigurationError, DeadlineExceeded, LoginRefused
 from blockdrivers.transport.command import Command
 from blockdrivers.transport.session import Failover, NotSent, Pool, Refusals, alone
 from blockdrivers.transport.sshoptions import SshOptions, split_address
@@ -182,9 +181,14 @@ class SshTransport:
         self._pool.refuse_when_closed()
         self._refusals.raise_remembered()
         _refuse_after_hanging_up(controller)
-        self._pace.turn()
+        turn = self._pace.turn()
         started = time.monotonic()
-        connection = self._connect(controller)
+        try:
+            connection = self._connect(controller)
+        except NotSent:
+            # Where no session begins, the array has had no work with it.
+            self._pace.give_back(turn)
+            raise
         try:
             # Until the array has let us in once, one login at a time: a wrong password is sent once, not by every thread.
             with nullcontext() if self._let_in else alone(self._login, controller.address, self._name):
@@ -225,16 +229,29 @@ class _Pace:
 
     def __init__(self) -> None:
         self._guard = threading.Lock()
-        self._last: deque[float] = deque([float("-inf")] * _NEW_CONNECTIONS, maxlen=_NEW_CONNECTIONS)
+        self._turns: list[float] = []
 
-    def turn(self) -> None:
-        """Wait for one's turn; raise `DeadlineExceeded` at once where it comes too late."""
+    def turn(self) -> float:
+        """Wait for one's turn and return it; raise `DeadlineExceeded` at once where it comes too late."""
         with self._guard:
             now = time.monotonic()
-            start = max(now, self._last[0] + 1.0)
-            self._last.append(start)
-        if start > now:
-            pause(start - now, "Waiting to connect.")
+            self._turns = [turn for turn in self._turns if turn > now - 1.0]
+            crowded = len(self._turns) >= _NEW_CONNECTIONS
+            turn = self._turns[-_NEW_CONNECTIONS] + 1.0 if crowded else now
+            self._turns.append(turn)
+        try:
+            if turn > now:
+                pause(turn - now, "Waiting to connect.")
+        except DeadlineExceeded:
+            self.give_back(turn)
+            raise
+        return turn
+
+    def give_back(self, turn: float) -> None:
+        """Let somebody else have a turn that came to nothing."""
+        with self._guard:
+            if turn in self._turns:
+                self._turns.remove(turn)
 
 
 def _refuse_after_hanging_up(controller: _Controller) -> None:

@@ -77,11 +77,7 @@ def write_config(
         ready: what the array tells clients (`SimulatedArray.ready`); its ``options`` are what a backend of the family needs besides.
         timeouts: of the backend, in seconds; its defaults where None.
     """
-    entry = {
-        "adapter": adapter.name,
-        "timeouts": dict(timeouts or {}),
-        "options": {**_options(ready), **ready.get("options", {})},
-    }
+    entry = {"adapter": adapter.name, "timeouts": dict(timeouts or {}), "options": _options(ready) | ready.get("options", {})}
     config = folder / "backends.yaml"
     descriptor = os.open(config, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:

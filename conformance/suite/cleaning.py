@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from blockdrivers.backend import Backend
-from blockdrivers.errors import BlockDriversError, InUse, NotSupported
+from blockdrivers.errors import BlockDriversError, InUse, NotFound, NotSupported
 from blockdrivers.model import Dependant, Snapshot, Volume
 from blockdrivers.naming import identifier_of
 from conformance.suite import ids
@@ -27,6 +27,7 @@ class Cleaner:
         mine: whether an id is of those to be removed.
         tracked: ids that were used; the only source on an array that cannot list.
         hosts: names of hosts besides the target's.
+        foreign: array-side names of volumes that were given up; needed where the array cannot list.
     """
 
     backend: Backend
@@ -34,6 +35,7 @@ class Cleaner:
     mine: Callable[[str], bool]
     tracked: set[str] = field(default_factory=set)
     hosts: set[str] = field(default_factory=set)
+    foreign: set[str] = field(default_factory=set)
     _errors: list[str] = field(default_factory=list)
 
     def clean(self, *, thorough: bool = False) -> None:
@@ -44,14 +46,12 @@ class Cleaner:
         """
         self._errors = []
         listing = self.backend.capabilities.list_objects
-        if thorough:
+        if thorough and listing:
             self._try("sweep", lambda: self.backend.sweep(remove=True))
         if listing:
             self._clean_listed()
         else:
-            for identifier in sorted(self.tracked):
-                self._try(f"snapshot {identifier}", partial(self.backend.delete_snapshot, identifier))
-                self._try(f"volume {identifier}", partial(self.backend.delete_volume, identifier, force=True))
+            self._clean_tracked()
         for name in sorted({host.name for host in self.settings.target.hosts} | self.hosts):
             self._try(f"host {name}", partial(self._remove_host, name))
         if self._errors:
@@ -64,6 +64,36 @@ class Cleaner:
         volumes = [f"volume {volume.volume_id or volume.name}" for volume in self._volumes()]
         snapshots = [f"snapshot {snapshot.snapshot_id or snapshot.name}" for snapshot in self._snapshots()]
         return volumes + snapshots
+
+    def _clean_tracked(self) -> None:
+        """Remove what may be there under any of the ids that were used: nothing tells which of them are whose."""
+        ids_used = sorted(self.tracked)
+        if self.backend.capabilities.find_snapshots:
+            for identifier in ids_used:
+                self._try(f"snapshot {identifier}", partial(self.backend.delete_snapshot, identifier))
+        else:
+            for volume_id in filter(self._is_volume, ids_used):
+                for identifier in ids_used:
+                    delete = partial(self.backend.delete_snapshot, identifier, of_volume=volume_id)
+                    self._try(f"snapshot {identifier} of {volume_id}", delete)
+        for identifier in ids_used:
+            self._try(f"volume {identifier}", partial(self.backend.delete_volume, identifier, force=True))
+        for name in sorted(self.foreign):
+            self._try(f"volume {name}", partial(self._remove_foreign, name))
+
+    def _remove_foreign(self, name: str) -> None:
+        driver = self.backend.driver
+        try:
+            driver.delete_volume(driver.get_volume(name))
+        except NotFound:
+            return
+
+    def _is_volume(self, identifier: str) -> bool:
+        try:
+            self.backend.get_volume(identifier)
+        except NotFound:
+            return False
+        return True
 
     def _clean_listed(self) -> None:
         self._each("snapshot", self._snapshots(), self._remove_snapshot)

@@ -49,7 +49,7 @@ def judge(rig: Rig, result: Any, expected: Undisturbed, what: str) -> None:
     assert essence(result) == expected.result, f"{what}: the repeat returned {essence(result)}, undisturbed {expected.result}"
     left = state.differences(expected.state, state.normalised(rig.control.state()))
     assert not left, f"{what}: beside an undisturbed run the array holds " + "; ".join(left)
-    swept = rig.backend.sweep()
+    swept = rig.swept()
     assert not swept, f"{what}: the sweep finds {swept}"
 
 

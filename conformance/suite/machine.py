@@ -15,7 +15,7 @@ from blockdrivers.model import Attachment
 from conformance.suite.control import wait_for
 from conformance.suite.rig import Rig
 
-NEEDS = ("attaching", "san")
+NEEDS = ("attaching", "san", "tells_wwn")
 """What every check of attached LUNs needs."""
 _BREATH_SECONDS = 0.1
 PATH_SECONDS = 60.0

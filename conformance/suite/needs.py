@@ -40,6 +40,17 @@ CAPABILITIES: dict[str, Callable[[Capabilities], bool]] = {
     "export_snapshots": lambda declared: declared.export_snapshots,
     "chap": lambda declared: declared.chap is not None,
     "list_objects": lambda declared: declared.list_objects,
+    "find_snapshots": lambda declared: declared.find_snapshots,
+    "list_exports": lambda declared: declared.list_exports,
+    "host_objects": lambda declared: declared.host_objects,
+    "tells_wwn": lambda declared: declared.tells_wwn,
+    "revert_to_any": lambda declared: declared.revert_to_any,
+    "revert_newest": lambda declared: declared.revert and not declared.revert_to_any,
+    "online_migrate": lambda declared: declared.online_migrate,
+    "offline_migrate": lambda declared: declared.migrate and not declared.online_migrate,
+    "snapshots_by_volume": lambda declared: not declared.find_snapshots,
+    "initiators_only": lambda declared: not declared.host_objects,
+    "untold": lambda declared: not (declared.list_objects and declared.find_snapshots and declared.list_exports),
 }
 
 PROTOCOLS: dict[str, frozenset[Protocol]] = {
@@ -53,6 +64,8 @@ CHOICES: dict[str, tuple[Callable[[Run], bool], str]] = {
         lambda run: run.target.attach,
         "this run attaches no volumes to the machine that it runs on (certify --attach)",
     ),
+    "provisioned": (lambda run: run.tells_provisioned(), "the array does not tell how much it has promised to volumes"),
+    "licences": (lambda run: bool(run.backend.licences()), "the array tells of no licences"),
     "over_https": (lambda run: not configuration.is_over_ssh(run.settings), "the array is managed over SSH in this run"),
     "over_ssh": (lambda run: configuration.is_over_ssh(run.settings), "the array is not managed over SSH in this run"),
 }
@@ -95,7 +108,6 @@ FACILITIES: dict[str, tuple[Callable[[Run], bool], str]] = {
         lambda run: configuration.verifies_tls(run.settings) or configuration.verifies_host_keys(run.settings),
         "the backend is not configured to verify the array",
     ),
-    "provisioned": (lambda run: run.tells_provisioned(), "the array does not tell how much it has promised to volumes"),
 }
 
 

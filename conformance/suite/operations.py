@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Any
 
-from blockdrivers.model import GiB
+from blockdrivers.model import Export, GiB
 from conformance.suite import ids
 from conformance.suite.limits import limits
 from conformance.suite.needs import unmet
@@ -72,7 +72,7 @@ def _volumes() -> tuple[Operation, ...]:
             _exported,
             lambda rig: Call("extend_volume", (rig.id("v"), 2 * GiB)),
             ("online_extend", "san"),
-            lambda rig: rig.backend.list_exports(rig.id("v")),
+            _exports_of,
         ),
         Operation("delete_volume", _one_volume, lambda rig: Call("delete_volume", (rig.id("v"),))),
         Operation(
@@ -88,7 +88,9 @@ def _volumes() -> tuple[Operation, ...]:
 def _copies() -> tuple[Operation, ...]:
     return (
         Operation("create_snapshot", _one_volume, lambda rig: Call("create_snapshot", (rig.id("s"), rig.id("v")))),
-        Operation("delete_snapshot", _one_snapshot, lambda rig: Call("delete_snapshot", (rig.id("s"),))),
+        Operation(
+            "delete_snapshot", _one_snapshot, lambda rig: Call("delete_snapshot", (rig.id("s"),), {"of_volume": rig.id("v")})
+        ),
         Operation("clone_volume", _one_volume, lambda rig: Call("clone_volume", (rig.id("c"), rig.id("v")))),
         Operation(
             "clone_volume, larger", _one_volume, lambda rig: Call("clone_volume", (rig.id("c"), rig.id("v")), {"size": 3 * GiB})
@@ -96,7 +98,9 @@ def _copies() -> tuple[Operation, ...]:
         Operation(
             "create_volume_from_snapshot",
             _one_snapshot,
-            lambda rig: Call("create_volume_from_snapshot", (rig.id("c"), rig.id("s")), {"pool": rig.pool}),
+            lambda rig: Call(
+                "create_volume_from_snapshot", (rig.id("c"), rig.id("s")), {"pool": rig.pool, "of_volume": rig.id("v")}
+            ),
         ),
         Operation(
             "create_group_snapshot",
@@ -136,9 +140,9 @@ def _exports() -> tuple[Operation, ...]:
             _exported_twice,
             lambda rig: Call("unexport", (rig.id("v"), rig.host, rig.protocol)),
             ("san", "two_hosts", "multi_attach"),
-            lambda rig: [export for export in rig.backend.list_exports(rig.id("v")) if export.host == rig.other_host.name],
+            lambda rig: [export for export in _exports_of(rig) if export.host == rig.other_host.name],
         ),
-        Operation("remove_host", _host_without_exports, lambda rig: Call("remove_host", (rig.host,)), ("san",)),
+        Operation("remove_host", _host_without_exports, lambda rig: Call("remove_host", (rig.host,)), ("san", "host_objects")),
     )
 
 
@@ -157,10 +161,10 @@ def _optional() -> tuple[Operation, ...]:
             lambda rig: rig.backend.get_volume(rig.id("v")).wwn,
         ),
         Operation(
-            "manage_volume", _foreign_volume, lambda rig: Call("manage_volume", (rig.id("v"), ids.FOREIGN + "op")), ("manage",)
+            "manage_volume", _foreign_volume, lambda rig: Call("manage_volume", (rig.id("v"), _given_up(rig))), ("manage",)
         ),
         Operation(
-            "unmanage_volume", _one_volume, lambda rig: Call("unmanage_volume", (rig.id("v"), ids.FOREIGN + "op")), ("manage",)
+            "unmanage_volume", _one_volume, lambda rig: Call("unmanage_volume", (rig.id("v"), _given_up(rig))), ("manage",)
         ),
     )
 
@@ -184,7 +188,11 @@ def _one_snapshot(rig: Rig) -> None:
 
 
 def _the_snapshot(rig: Rig) -> object:
-    return rig.backend.get_snapshot(rig.id("s"))
+    return rig.backend.get_snapshot(rig.id("s")) if rig.capabilities.find_snapshots else None
+
+
+def _exports_of(rig: Rig) -> Sequence[Export]:
+    return rig.backend.list_exports(rig.id("v")) if rig.capabilities.list_exports else ()
 
 
 def _exported(rig: Rig) -> None:
@@ -214,7 +222,11 @@ def _with_qos(rig: Rig) -> None:
 
 def _foreign_volume(rig: Rig) -> None:
     rig.volume("w")
-    rig.backend.unmanage_volume(rig.id("w"), ids.FOREIGN + "op")
+    rig.backend.unmanage_volume(rig.id("w"), _given_up(rig))
+
+
+def _given_up(rig: Rig) -> str:
+    return rig.foreign(ids.FOREIGN + "op")
 
 
 def _export(rig: Rig) -> Call:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,9 +10,9 @@ from typing import Any
 
 from blockdrivers.backend import Backend
 from blockdrivers.driver import Capabilities
-from blockdrivers.errors import BlockDriversError
-from blockdrivers.model import Attachment, Chap, Export, GiB, Host, Protocol, Snapshot, Volume
-from conformance.suite import ids
+from blockdrivers.errors import BlockDriversError, NotFound
+from blockdrivers.model import Attachment, Chap, Export, GiB, Host, Leftover, Protocol, Snapshot, Volume
+from conformance.suite import expect, ids
 from conformance.suite.cleaning import Cleaner
 from conformance.suite.control import Control
 from conformance.suite.nursery import Nursery
@@ -25,7 +25,7 @@ class Watched:
 
     volume: Volume
     exports: frozenset[tuple[str, int | None, str | None]]
-    snapshots: frozenset[tuple[str, int]]
+    snapshots: frozenset[tuple[str, int | None]]
 
 
 class Rig:
@@ -36,6 +36,7 @@ class Rig:
         self._tracked: set[str] = set()
         self._attached: set[str] = set()
         self._hosts: set[str] = set()
+        self._foreign: set[str] = set()
         self._closing = ExitStack()
 
     # What is there
@@ -109,6 +110,11 @@ class Rig:
         self._tracked.add(identifier)
         return identifier
 
+    def foreign(self, name: str) -> str:
+        """Have the volume of that name on the array, which is nobody's id, removed at the end, if there is one."""
+        self._foreign.add(name)
+        return name
+
     def track_host(self, host: Host) -> Host:
         """Have that host object removed at the end, if there is one."""
         self._hosts.add(host.name)
@@ -172,10 +178,58 @@ class Rig:
         """Return the ids of this run's volumes and snapshots."""
         return {*self.volumes(), *self.snapshots()}
 
+    def holds_only(self, expected: set[str], *, what: str) -> None:
+        """Insist that of this run's objects exactly these are there; where none are listed, each id that was used is looked for.
+
+        There, what is no volume has to be a snapshot, and a simulator tells how many of these it has.
+        """
+        if self.capabilities.list_objects:
+            expect.only(self.present(), expected, what=what)
+            return
+        volumes = {identifier for identifier in self._tracked if self._is_volume(identifier)}
+        assert volumes <= expected, f"{what}: expected {sorted(expected)}, found the volumes {sorted(volumes)}"
+        if self.run.control is not None:
+            snapshots = self.run.control.state()["snapshots"]
+            assert len(snapshots) == len(expected - volumes), f"{what}: expected {sorted(expected)}, found also {snapshots}"
+
+    def swept(self) -> Sequence[Leftover]:
+        """Return what abandoned operations left; nothing where the array lists nothing, and its inside has to be looked at."""
+        return self.backend.sweep() if self.capabilities.list_objects else ()
+
+    def shown_to(self, hosts: Sequence[Host], volume_tag: str = "v", *, what: str) -> None:
+        """Insist that a volume of this check is exported to exactly these hosts, where the array tells."""
+        if self.capabilities.list_exports:
+            found = sorted(export.host for export in self.backend.list_exports(self.id(volume_tag)))
+            assert found == sorted(host.name for host in hosts), f"{what}: {volume_tag} is exported to {found}"
+
+    def drop_snapshot(self, tag: str, volume_tag: str = "v", backend: Backend | None = None) -> None:
+        """Delete a snapshot of this check's volume."""
+        (backend or self.backend).delete_snapshot(self.id(tag), of_volume=self.id(volume_tag))
+
+    def expect_snapshot(self, taken: Snapshot, tag: str, *, what: str) -> None:
+        """Insist that a snapshot of this check is there and the same, where the array can look it up."""
+        if self.capabilities.find_snapshots:
+            expect.same_object(self.backend.get_snapshot(self.id(tag)), taken, what=what)
+
+    def _inside(self) -> dict[str, int]:
+        """Return how many volumes and snapshots there are inside a simulated array that does not list them."""
+        if self.capabilities.list_objects or self.run.control is None:
+            return {}
+        state = self.run.control.state()
+        return {kind: len(state[kind]) for kind in ("volumes", "snapshots")}
+
+    def _is_volume(self, identifier: str) -> bool:
+        try:
+            self.backend.get_volume(identifier)
+        except NotFound:
+            return False
+        return True
+
     def watch(self, volume_id: str) -> Watched:
         """Return everything that the array tells about a volume."""
         volume = self.backend.get_volume(volume_id)
-        exports = frozenset((export.host, export.lun, export.wwn) for export in self.backend.list_exports(volume_id))
+        shown = self.backend.list_exports(volume_id) if self.capabilities.list_exports else ()
+        exports = frozenset((export.host, export.lun, export.wwn) for export in shown)
         listed = self.snapshots(volume_id) if self.capabilities.list_objects else {}
         return Watched(volume, exports, frozenset((name, snapshot.size) for name, snapshot in listed.items()))
 
@@ -184,12 +238,14 @@ class Rig:
         """Prove that the enclosed block neither changes these volumes nor makes or removes anything."""
         before = {volume_id: self.watch(volume_id) for volume_id in volume_ids}
         present = self.present() if self.capabilities.list_objects else set()
+        inside = self._inside()
         yield
         for volume_id, was in before.items():
             now = self.watch(volume_id)
             assert now == was, f"volume {volume_id} was changed: before {was}, after {now}"
         after = self.present() if self.capabilities.list_objects else set()
         assert after == present, f"there were {sorted(present)} before and {sorted(after)} afterwards"
+        assert self._inside() == inside, f"there were {inside} before and {self._inside()} afterwards"
 
     # Ending
 
@@ -202,6 +258,7 @@ class Rig:
             lambda identifier: identifier.startswith(prefix) or identifier in self._tracked,
             self._tracked,
             self._hosts,
+            self._foreign,
         )
 
     def clean(self) -> None:

@@ -16,6 +16,7 @@ def _clone(rig: Rig, tag: str = "c", source: str = "v", **options: object) -> Vo
 
 def _from_snapshot(rig: Rig, tag: str = "c", source: str = "s", **options: object) -> Volume:
     options.setdefault("pool", rig.pool)
+    options.setdefault("of_volume", rig.id("v"))
     return rig.backend.create_volume_from_snapshot(rig.id(tag), rig.id(source), **options)  # type: ignore[arg-type]
 
 
@@ -38,12 +39,11 @@ def _is_own(rig: Rig, clone: Volume, source: Volume, size: int) -> None:
 )
 def test_volume(rig: Rig) -> None:
     source = rig.volume("v", 2 * GiB)
-    with_clone = rig.present() | {rig.id("c")}
     clone = _clone(rig)
     _is_own(rig, clone, source, 2 * GiB)
     expect.as_asked(clone, what="the clone", pool=source.pool, thin=source.thin)
     assert rig.backend.get_volume(rig.id("v")) == source, f"the source was {source} and is {rig.backend.get_volume(rig.id('v'))}"
-    assert rig.present() == with_clone, f"beside the clone there are {sorted(rig.present())}"
+    rig.holds_only({rig.id("v"), rig.id("c")}, what="objects beside the clone")
 
 
 @check(
@@ -57,8 +57,8 @@ def test_snapshot(rig: Rig) -> None:
     source = rig.volume("v", 2 * GiB)
     taken = rig.snapshot("s")
     _is_own(rig, _from_snapshot(rig), source, 2 * GiB)
-    expect.same_object(rig.backend.get_snapshot(rig.id("s")), taken, what="the snapshot")
-    expect.only(rig.present(), {rig.id("v"), rig.id("s"), rig.id("c")}, what="objects afterwards")
+    rig.expect_snapshot(taken, "s", what="the snapshot")
+    rig.holds_only({rig.id("v"), rig.id("s"), rig.id("c")}, what="objects afterwards")
 
 
 @check(
@@ -169,11 +169,11 @@ def test_independent(rig: Rig) -> None:
     clone = rig.watch(rig.id("c"))
     rig.snapshot("s", "v")
     assert rig.watch(rig.id("c")) == clone, f"a snapshot of the source changed the clone to {rig.watch(rig.id('c'))}"
-    rig.backend.delete_snapshot(rig.id("s"))
+    rig.drop_snapshot("s")
     rig.backend.delete_volume(rig.id("v"))
     assert rig.watch(rig.id("c")) == clone, f"the source's deletion changed the clone to {rig.watch(rig.id('c'))}"
     rig.backend.create_snapshot(rig.id("s2"), rig.id("c"))
-    rig.backend.delete_snapshot(rig.id("s2"))
+    rig.drop_snapshot("s2", "c")
     rig.backend.delete_volume(rig.id("c"))
 
 
@@ -189,10 +189,10 @@ def test_independent_snapshot(rig: Rig) -> None:
     rig.snapshot("s")
     _from_snapshot(rig)
     clone = rig.watch(rig.id("c"))
-    rig.backend.delete_snapshot(rig.id("s"))
+    rig.drop_snapshot("s")
     rig.backend.delete_volume(rig.id("v"))
     assert rig.watch(rig.id("c")) == clone, f"deleting snapshot and source changed the volume to {rig.watch(rig.id('c'))}"
-    expect.only(rig.present(), {rig.id("c")}, what="objects afterwards")
+    rig.holds_only({rig.id("c")}, what="objects afterwards")
 
 
 @check(
@@ -208,9 +208,9 @@ def test_leftovers(rig: Rig) -> None:
     _clone(rig, "c1")
     _from_snapshot(rig, "c2")
     _clone(rig, "c3", "c1")
-    assert not rig.backend.sweep(), f"the sweep finds {rig.backend.sweep()}"
+    assert not rig.swept(), f"the sweep finds {rig.swept()}"
     expected = set(map(rig.id, ("v", "s", "c1", "c2", "c3")))
-    expect.only(rig.present(), expected, what="objects afterwards")
+    rig.holds_only(expected, what="objects afterwards")
     if rig.capabilities.list_objects:
         sources = {rig.backend.get_volume(rig.id(tag)).name for tag in ("v", "c1", "c2", "c3")}
         hanging = [found.name for found in rig.backend.list_snapshots(foreign=True) if found.source_name in sources]
@@ -232,7 +232,7 @@ def test_exported(rig: Rig) -> None:
     export = rig.export()
     _is_own(rig, _clone(rig), source, GiB)
     assert rig.export() == export, f"after the clone the export is {rig.export()}, before {export}"
-    assert not rig.backend.list_exports(rig.id("c")), f"the clone is exported: {rig.backend.list_exports(rig.id('c'))}"
+    rig.shown_to([], "c", what="the clone")
 
 
 @check(

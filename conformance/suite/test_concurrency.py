@@ -52,13 +52,13 @@ def test_volumes(rig: Rig) -> None:
             if grows_with_snapshot:
                 grow()
             rig.backend.unexport(rig.id(tag), rig.host, rig.protocol)
-            rig.backend.delete_snapshot(rig.id(f"s{number}"))
+            rig.drop_snapshot(f"s{number}", tag)
             if not grows_with_snapshot:
                 grow()
             rig.backend.delete_volume(rig.id(tag))
 
     _together([partial(life, number) for number in range(_THREADS)])
-    assert not rig.present(), f"afterwards there are {sorted(rig.present())}"
+    rig.holds_only(set(), what="objects afterwards")
 
 
 @check(
@@ -81,11 +81,11 @@ def test_same_id(rig: Rig) -> None:
         _one({snap.id for snap in everywhere(lambda backend: backend.create_snapshot(rig.id("s"), rig.id("v")))}, "snapshots")
         exports: list[Export] = everywhere(lambda backend: backend.export(rig.id("v"), rig.host, rig.protocol))
         _one({(export.lun, export.wwn) for export in exports}, "exports")
-        expect.only(rig.present(), {rig.id("v"), rig.id("s")}, what="objects")
+        rig.holds_only({rig.id("v"), rig.id("s")}, what="objects")
         everywhere(lambda backend: backend.unexport(rig.id("v"), rig.host, rig.protocol))
-        everywhere(lambda backend: backend.delete_snapshot(rig.id("s")))
+        everywhere(lambda backend: rig.drop_snapshot("s", backend=backend))
         everywhere(lambda backend: backend.delete_volume(rig.id("v")))
-        assert not rig.present(), f"after the deletes there are {sorted(rig.present())}"
+        rig.holds_only(set(), what="objects after the deletes")
 
 
 @check(
@@ -99,8 +99,8 @@ def test_same_clone(rig: Rig) -> None:
     rig.volume()
     clones: list[Volume] = _together([lambda: rig.backend.clone_volume(rig.id("c"), rig.id("v"))] * 4)
     _one({(clone.id, clone.wwn) for clone in clones}, "clones")
-    expect.only(rig.present(), {rig.id("v"), rig.id("c")}, what="objects")
-    assert not rig.backend.sweep(), f"the sweep finds {rig.backend.sweep()}"
+    rig.holds_only({rig.id("v"), rig.id("c")}, what="objects")
+    assert not rig.swept(), f"the sweep finds {rig.swept()}"
 
 
 def _one(found: set[Any], what: str) -> None:
@@ -127,8 +127,9 @@ def test_first_export(rig: Rig) -> None:
         luns = [export.lun for export in exports]
         assert len(set(luns)) == len(luns), f"the two volumes have the LUN ids {luns}"
         for tag, export in zip(("v", "w"), exports, strict=True):
-            listed = [(found.host, found.lun) for found in rig.backend.list_exports(rig.id(tag))]
-            assert listed == [(rig.host.name, export.lun)], f"{tag} was exported at {export.lun} and is listed as {listed}"
+            rig.shown_to([rig.host], tag, what="after the race")
+            again = rig.export(tag)
+            assert again.lun == export.lun, f"{tag} was exported at {export.lun} and is at {again.lun}"
             rig.backend.unexport(rig.id(tag), rig.host, rig.protocol)
         rig.backend.remove_host(rig.host)
 
@@ -151,15 +152,16 @@ def test_churn(rig: Rig) -> None:
     def churn(tag: str) -> None:
         for _ in range(_ROUNDS):
             lun = rig.export(tag).lun
-            listed = [found.lun for found in rig.backend.list_exports(rig.id(tag))]
-            assert listed == [lun], f"{tag} was exported at LUN {lun} and is listed at {listed}"
+            rig.shown_to([rig.host], tag, what="while others come and go")
+            again = rig.export(tag).lun
+            assert again == lun, f"{tag} was exported at LUN {lun} and is at {again}"
             assert lun != steady.lun, f"{tag} was exported at the steady volume's LUN {lun}"
             rig.backend.unexport(rig.id(tag), rig.host, rig.protocol)
 
     _together([partial(churn, tag) for tag in tags])
     assert rig.export("steady") == steady, f"the steady export was {steady} and is {rig.export('steady')}"
     for tag in tags:
-        assert not rig.backend.list_exports(rig.id(tag)), f"{tag} is still exported"
+        rig.shown_to([], tag, what="at the end")
 
 
 @check(
@@ -186,6 +188,6 @@ def test_create_delete(rig: Rig) -> None:
         _together([partial(attempt, number) for number in range(_THREADS)])
         made = rig.volume()
         expect.same_object(other.get_volume(rig.id("v")), made, what="the volume after the race")
-        expect.only(rig.present(), {rig.id("v")}, what="objects after the race")
+        rig.holds_only({rig.id("v")}, what="objects after the race")
         other.delete_volume(rig.id("v"))
-        assert not rig.present(), f"after the delete there are {sorted(rig.present())}"
+        rig.holds_only(set(), what="objects after the delete")

@@ -110,7 +110,8 @@ class _Machine(RuleBasedStateMachine):
         name, snapshot = self.picked_snapshot(pick)
         there = self.volumes[name]
         size, contents = there.snapshots[snapshot]
-        if size == there.size:
+        newest = snapshot == list(there.snapshots)[-1]
+        if size == there.size and (newest or self.rig.capabilities.revert_to_any):
             self.rig.backend.revert_volume(self.id(name), self.id(name, snapshot))
             there.contents = dict(contents)
             self.agrees(name)
@@ -120,7 +121,9 @@ class _Machine(RuleBasedStateMachine):
     def volume_from_snapshot(self, pick: int) -> None:
         (name, snapshot), other = self.picked_snapshot(pick), self.free_name()
         size, contents = self.volumes[name].snapshots[snapshot]
-        self.rig.backend.create_volume_from_snapshot(self.id(other), self.id(name, snapshot), pool=self.rig.pool)
+        self.rig.backend.create_volume_from_snapshot(
+            self.id(other), self.id(name, snapshot), pool=self.rig.pool, of_volume=self.id(name)
+        )
         self.volumes[other] = _Modelled(size, dict(contents))
         self.agrees(other)
 
@@ -146,7 +149,7 @@ class _Machine(RuleBasedStateMachine):
     def delete(self, pick: int) -> None:
         name, there = self.picked(pick)
         for snapshot in sorted(there.snapshots):
-            self.rig.backend.delete_snapshot(self.id(name, snapshot))
+            self.rig.backend.delete_snapshot(self.id(name, snapshot), of_volume=self.id(name))
         self.rig.backend.delete_volume(self.id(name))
         del self.volumes[name]
 
@@ -165,5 +168,5 @@ class _Machine(RuleBasedStateMachine):
         for name, there in self.volumes.items():
             self.agrees(name)
             for snapshot in there.snapshots:
-                self.rig.backend.delete_snapshot(self.id(name, snapshot))
+                self.rig.backend.delete_snapshot(self.id(name, snapshot), of_volume=self.id(name))
             self.rig.backend.delete_volume(self.id(name))

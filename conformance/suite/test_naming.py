@@ -175,7 +175,7 @@ def test_refused(rig: Rig, wrong: Any) -> None:
         "delete_volume": lambda: backend.delete_volume(wrong),
         "extend_volume": lambda: backend.extend_volume(wrong, 2 * GiB),
         "create_snapshot": lambda: backend.create_snapshot(wrong, rig.id("v")),
-        "delete_snapshot": lambda: backend.delete_snapshot(wrong),
+        "delete_snapshot": lambda: backend.delete_snapshot(wrong, of_volume=rig.id("v")),
         "clone_volume": lambda: backend.clone_volume(wrong, rig.id("v")),
         "export": lambda: backend.export(rig.id("v"), replace(rig.host, name=wrong), rig.protocol),
     }
@@ -197,8 +197,9 @@ def test_snapshots(rig: Rig) -> None:
         identifier = rig.id(text)
         volume = rig.backend.create_volume(identifier, GiB, rig.pool)
         taken = rig.backend.create_snapshot(identifier, identifier)
-        assert rig.backend.get_snapshot(identifier).id == taken.id, f"the snapshot {identifier!r} is another one"
-        rig.backend.delete_snapshot(identifier)
+        if rig.capabilities.find_snapshots:
+            assert rig.backend.get_snapshot(identifier).id == taken.id, f"the snapshot {identifier!r} is another one"
+        rig.backend.delete_snapshot(identifier, of_volume=identifier)
         expect.same_object(rig.backend.get_volume(identifier), volume, what=f"the volume {identifier!r}")
 
 
@@ -218,5 +219,5 @@ def test_hosts(rig: Rig, name: str) -> None:
     rig.volume()
     assert rig.export(host=host).host == host.name, f"the export names another host than {host.name!r}"
     rig.backend.unexport(rig.id("v"), host, rig.protocol)
-    assert rig.backend.list_exports(rig.id("v")) == [], "an export is left"
+    rig.shown_to([], what="after the unexport")
     rig.backend.remove_host(host)

@@ -108,7 +108,7 @@ class _Machine(RuleBasedStateMachine):
 
     @rule(name=_NAMES, snapshot=_SNAPSHOTS)
     def delete_snapshot(self, name: str, snapshot: str) -> None:
-        self.rig.backend.delete_snapshot(self.snapshot_id(name, snapshot))
+        self.rig.backend.delete_snapshot(self.snapshot_id(name, snapshot), of_volume=self.id(name))
         if name in self.volumes:
             self.volumes[name].snapshots.pop(snapshot, None)
 
@@ -155,5 +155,5 @@ class _Machine(RuleBasedStateMachine):
             hosts = {export.host for export in self.rig.backend.list_exports(self.id(name))}
             assert hosts == modelled.exported, f"{name} is exported to {hosts}, the model says {modelled.exported}"
             for snapshot in modelled.snapshots:
-                self.rig.backend.delete_snapshot(self.snapshot_id(name, snapshot))
+                self.rig.backend.delete_snapshot(self.snapshot_id(name, snapshot), of_volume=self.id(name))
             self.rig.backend.delete_volume(self.id(name), force=True)

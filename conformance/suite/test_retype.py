@@ -15,8 +15,8 @@ def _stays(rig: Rig, before: Volume, **changed: object) -> None:
     after = rig.backend.get_volume(rig.id("v"))
     expect.as_asked(after, what="the moved volume", name=before.name, wwn=before.wwn, size=before.size, **changed)
     assert after.dependants == before.dependants, f"dependants were {set(before.dependants)} and are {set(after.dependants)}"
-    assert not rig.backend.sweep(), f"after the move the sweep finds {rig.backend.sweep()}"
-    expect.only(rig.present(), {rig.id("v")}, what="objects after the move")
+    assert not rig.swept(), f"after the move the sweep finds {rig.swept()}"
+    rig.holds_only({rig.id("v")}, what="objects after the move")
 
 
 @check(
@@ -41,7 +41,7 @@ def test_pool(rig: Rig) -> None:
     "A volume moves while a host uses it",
     title_zh="已导出的卷在线迁移",
     requirement="The export of a moved volume keeps its LUN id and WWN.",
-    needs=("migrate", "two_pools", "san"),
+    needs=("migrate", "online_migrate", "two_pools", "san"),
 )
 def test_exported(rig: Rig) -> None:
     rig.volume()

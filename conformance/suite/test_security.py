@@ -52,7 +52,8 @@ def _life(rig: Rig) -> None:
     host = rig.with_chap(_CHAP_SECRET) if rig.capabilities.chap and rig.protocol is Protocol.ISCSI else rig.host
     rig.track_host(host)
     backend.export(volume, host, rig.protocol)
-    backend.list_exports(volume)
+    if rig.capabilities.list_exports:
+        backend.list_exports(volume)
     backend.unexport(volume, host, rig.protocol)
     backend.delete_volume(volume)
     backend.close()

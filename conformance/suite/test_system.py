@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 from blockdrivers.errors import InvalidRequest, NotSupported
 from blockdrivers.model import GiB, Health, Protocol
@@ -136,7 +137,7 @@ def test_ports(rig: Rig) -> None:
     "The array tells which host an initiator belongs to",
     title_zh="可查询启动器归属的主机",
     requirement="After an export the host's initiators are listed, bound to one host object, and after its removal they are not.",
-    needs=("san",),
+    needs=("san", "host_objects"),
 )
 def test_initiators(rig: Rig) -> None:
     rig.volume()
@@ -175,6 +176,30 @@ def test_licences(rig: Rig) -> None:
 def test_unknown_pool(rig: Rig) -> None:
     with rig.unchanged(), expect.refused(InvalidRequest, what="a volume in an unknown pool", naming="no-such-pool"):
         rig.volume("v", pool="no-such-pool")
+
+
+@check(
+    "system.untold",
+    Level.MANDATORY,
+    "What the array cannot tell is refused",
+    title_zh="阵列无法提供的查询被明确拒绝",
+    requirement="A listing or look-up that is declared as missing is NotSupported at once, never an empty or invented answer.",
+    needs=("untold",),
+)
+def test_untold(rig: Rig) -> None:
+    rig.volume()
+    rig.snapshot("s")
+    declared, backend = rig.capabilities, rig.backend
+    calls: dict[str, Callable[[], object]] = {}
+    if not declared.list_objects:
+        calls |= {"list_volumes": backend.list_volumes, "list_snapshots": backend.list_snapshots, "sweep": backend.sweep}
+    if not declared.find_snapshots:
+        calls["get_snapshot"] = lambda: backend.get_snapshot(rig.id("s"))
+    if not declared.list_exports:
+        calls["list_exports"] = lambda: backend.list_exports(rig.id("v"))
+    for name, call in calls.items():
+        with expect.refused(NotSupported, what=name):
+            call()
 
 
 @check(

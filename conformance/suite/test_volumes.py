@@ -52,8 +52,9 @@ def test_create_repeat(rig: Rig) -> None:
         expect.same_object(rig.volume("v", 2 * GiB), first, what="created again")
         again = rig.another_backend().create_volume(rig.id("v"), 2 * GiB, rig.pool)
         expect.same_object(again, first, what="created again by another process")
-    names = [volume.name for volume in rig.backend.list_volumes() if volume.name == first.name]
-    assert len(names) == 1, f"the array has {len(names)} volumes called {first.name}"
+    if rig.capabilities.list_objects:
+        names = [volume.name for volume in rig.backend.list_volumes() if volume.name == first.name]
+        assert len(names) == 1, f"the array has {len(names)} volumes called {first.name}"
 
 
 @check(
@@ -132,7 +133,7 @@ def test_thick(rig: Rig) -> None:
     "Each volume has a WWN of its own that stays",
     title_zh="每个卷具有唯一且稳定的WWN",
     requirement="A volume's WWN is valid, unlike every other's, and the same in every answer of its life.",
-    needs=("san",),
+    needs=("san", "tells_wwn"),
 )
 def test_identity(rig: Rig) -> None:
     made = {tag: rig.volume(tag) for tag in ("a", "b", "c")}
@@ -277,7 +278,7 @@ def test_shrink(rig: Rig) -> None:
     "A volume grows while a host uses it",
     title_zh="已导出的卷在线扩容",
     requirement="An exported volume is extended with its export untouched: same host, LUN id and WWN, never taken away meanwhile.",
-    needs=("online_extend", "san"),
+    needs=("online_extend", "san", "list_exports"),
 )
 def test_extend_exported(rig: Rig) -> None:
     rig.volume("v", GiB)
