@@ -142,9 +142,15 @@ class Backend(Attachments):
             if qos:
                 checks.qos(qos, capabilities)
             spec = self._volume_spec(volume_id, size, pool, checks.provisioning(thin, capabilities, pool))
-            volume = self._make_volume(lambda: self._driver.create_volume(spec), spec, Label(id=volume_id), volume_id)
+            made: list[Volume] = []
+
+            def make() -> Volume:
+                made.append(self._driver.create_volume(spec))
+                return made[-1]
+
+            volume = self._make_volume(make, spec, Label(id=volume_id), volume_id)
             if qos:
-                self._apply_qos(volume_id, volume, qos)
+                self._apply_qos(volume_id, volume, qos, told=bool(made) or checks.tells_qos(capabilities))
             return self._known(volume, volume_id)
 
     def get_volume(self, volume_id: str, *, timeout: float | None = None) -> Volume:
@@ -175,7 +181,7 @@ class Backend(Attachments):
             checks.size(size, capabilities)
 
             def grow() -> Volume:
-                volume = self._read_volume(volume_id)
+                volume = self._look_up_volume(volume_id)
                 checks.growth(volume, size, capabilities)
                 if volume.size < size:
                     self._driver.extend_volume(volume, size)
@@ -221,7 +227,7 @@ class Backend(Attachments):
         Raises `NotFound` (the source), `AlreadyExists`, `InvalidRequest` (smaller than the source), ...
         """
         with self._operation("clone_volume", volume_id, timeout, copying=True):
-            source = self._persist(lambda: self._read_volume(source_id))
+            source = self._persist(lambda: self._look_up_volume(source_id))
             checks.complete(source)
             by_pool = self._driver_capabilities().thin_pools is not None
             wanted = source.thin if thin is None and not by_pool else thin
@@ -245,9 +251,9 @@ class Backend(Attachments):
         ``find_snapshots``); size and least size are the volume's there.
         """
         with self._operation("create_volume_from_snapshot", volume_id, timeout, copying=True):
-            snapshot = self._persist(lambda: self._read_snapshot(snapshot_id, of_volume))
+            snapshot = self._persist(lambda: self._look_up_snapshot(snapshot_id, of_volume))
             if snapshot.size is None and of_volume is not None:
-                source = self._persist(lambda: self._read_volume(of_volume))
+                source = self._persist(lambda: self._look_up_volume(of_volume))
                 checks.complete(source)
                 snapshot = replace(snapshot, size=source.size)
             spec = self._clone_spec(volume_id, snapshot, size, pool, thin)
@@ -313,7 +319,7 @@ class Backend(Attachments):
             checks.supported(self._driver_capabilities().list_objects, "list snapshots")
 
             def read() -> list[Snapshot]:
-                source = None if volume_id is None else self._read_volume(volume_id).ref
+                source = None if volume_id is None else self._look_up_volume(volume_id).ref
                 return list(self._driver.list_snapshots(source))
 
             return [
@@ -348,12 +354,15 @@ class Backend(Attachments):
             checks.supported(self._driver_capabilities().revert, "revert a volume")
 
             def revert() -> Volume:
-                volume, snapshot = (
-                    self._read_volume(volume_id),
-                    self._read_snapshot(snapshot_id, of_volume=volume_id, exact=False),
-                )
+                # Only who may revert an exported volume has to know that it is; else the array refuses.
+                volume = self._read_volume(volume_id) if force else self._look_up_volume(volume_id)
+                snapshot = self._look_up_snapshot(snapshot_id, volume_id, exact=False)
                 checks.revertible(volume, snapshot, force=force)
-                self._driver.revert_volume(volume, snapshot)
+                try:
+                    self._driver.revert_volume(volume, snapshot)
+                except InUse:
+                    checks.revertible(self._read_volume(volume_id), snapshot, force=force)
+                    raise
                 return volume
 
             with self._locks.lock(self._lock_name(self._volume_name(volume_id))):
@@ -464,7 +473,7 @@ class Backend(Attachments):
             checks.qos(wanted, self._driver_capabilities())
 
             def apply() -> None:
-                volume = self._read_volume(volume_id)
+                volume = self._look_up_volume(volume_id)
                 self._driver.set_qos(volume, wanted, volume.name)
 
             self._persist(apply)
@@ -473,7 +482,7 @@ class Backend(Attachments):
         """Return the limits on a volume; an empty `Qos` where there are none."""
         with self._operation("get_qos", volume_id, timeout):
             checks.supported(self._driver_capabilities().qos is not None, "limit a volume's throughput")
-            return self._persist(lambda: self._driver.get_qos(self._read_volume(volume_id)))
+            return self._persist(lambda: self._driver.get_qos(self._look_up_volume(volume_id)))
 
     def retype_volume(
         self, volume_id: str, *, pool: str | None = None, thin: bool | None = None, timeout: float | None = None
@@ -614,14 +623,18 @@ class Backend(Attachments):
 
     def _delete_volume(self, volume_id: str, *, force: bool) -> None:
         with absent_is_done():
-            volume = self._read_volume(volume_id)
+            volume = self._read_volume(volume_id) if force else self._look_up_volume(volume_id)
             checks.deletable(volume, force=force)
             if Dependant.EXPORT in volume.dependants:
                 self._unexport_everywhere(volume)
                 volume = self._read_volume(volume_id)
             if volume.state is VolumeState.COPYING:
                 self._driver.abandon_clone(volume, self._temporary_name(volume_id))
-            self._driver.delete_volume(volume)
+            try:
+                self._driver.delete_volume(volume)
+            except InUse:
+                checks.deletable(self._read_volume(volume_id), force=force)
+                raise
 
     def _unexport_everywhere(self, volume: Volume) -> None:
         for export in self._driver.list_exports(volume.ref):
@@ -631,22 +644,27 @@ class Backend(Attachments):
 
     def _delete_snapshot(self, snapshot_id: str, of_volume: str | None) -> None:
         with absent_is_done():
-            snapshot = self._read_snapshot(snapshot_id, of_volume)
+            snapshot = self._look_up_snapshot(snapshot_id, of_volume)
             checks.deletable_snapshot(snapshot)
-            self._driver.delete_snapshot(snapshot)
+            try:
+                self._driver.delete_snapshot(snapshot)
+            except InUse:
+                checks.deletable_snapshot(self._read_snapshot(snapshot_id, of_volume))
+                raise
 
     def _remove_leftover(self, leftover: Leftover) -> None:
         with absent_is_done():
             self._driver.remove_leftover(leftover)
 
-    def _apply_qos(self, volume_id: str, volume: Volume, qos: Qos) -> None:
+    def _apply_qos(self, volume_id: str, volume: Volume, qos: Qos, *, told: bool) -> None:
         fresh: Volume | None = volume
 
         def apply() -> None:
-            nonlocal fresh
+            nonlocal fresh, told
             # An attempt that failed may have given the volume a policy: only the first one may trust what was read before.
-            known, fresh = fresh or self._driver.get_volume(volume.name), None
-            current = self._driver.get_qos(known) if known.qos_id else Qos()
+            known, fresh = fresh or self._driver.look_up_volume(volume.name), None
+            current = self._driver.get_qos(known) if known.qos_id or not told else Qos()
+            told = checks.tells_qos(self._driver_capabilities())
             if current not in {qos, Qos()}:
                 raise reconcile.taken(f"Volume {volume_id!r}", {"qos": (qos.as_dict(), current.as_dict())})
             if current != qos:
@@ -655,16 +673,30 @@ class Backend(Attachments):
         self._persist(apply)
 
     def _read_volume(self, volume_id: str) -> Volume:
-        volume = self._driver.get_volume(self._volume_name(volume_id))
+        return self._checked_volume(self._driver.get_volume, volume_id)
+
+    def _look_up_volume(self, volume_id: str) -> Volume:
+        return self._checked_volume(self._driver.look_up_volume, volume_id)
+
+    def _checked_volume(self, read: Callable[[str], Volume], volume_id: str) -> Volume:
+        volume = read(self._volume_name(volume_id))
         checks.names(volume.name, volume.description, volume_id)
         return self._known(volume, volume_id)
 
-    def _read_snapshot(self, snapshot_id: str, of_volume: str | None = None, *, exact: bool = True) -> Snapshot:
+    def _read_snapshot(self, snapshot_id: str, of_volume: str | None = None) -> Snapshot:
+        return self._checked_snapshot(self._driver.get_snapshot, snapshot_id, of_volume, exact=True)
+
+    def _look_up_snapshot(self, snapshot_id: str, of_volume: str | None = None, *, exact: bool = True) -> Snapshot:
+        return self._checked_snapshot(self._driver.look_up_snapshot, snapshot_id, of_volume, exact=exact)
+
+    def _checked_snapshot(
+        self, read: Callable[[str], Snapshot], snapshot_id: str, of_volume: str | None, *, exact: bool
+    ) -> Snapshot:
         """Return a snapshot, of that volume where one is named and `exact` says so; where nothing can be read, as it is named."""
         name = self._snapshot_name(snapshot_id, of_volume)
         if of_volume is not None and not self._driver_capabilities().find_snapshots:
             return self._as_named(name, snapshot_id, of_volume)
-        snapshot = self._driver.get_snapshot(name)
+        snapshot = read(name)
         checks.names(snapshot.name, snapshot.description, snapshot_id)
         snapshot = replace(snapshot, snapshot_id=snapshot_id, volume_id=naming.identifier_of(snapshot.source_name))
         if of_volume is not None and exact:

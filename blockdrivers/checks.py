@@ -113,6 +113,11 @@ def qos(wanted: Qos, capabilities: Capabilities) -> None:
         _limit(key, value, _step(key, capabilities), support.min_iops if key.endswith("iops") else 1)
 
 
+def tells_qos(capabilities: Capabilities) -> bool:
+    """Tell whether a volume that is read says if it has limits."""
+    return capabilities.qos is None or capabilities.qos.told
+
+
 def _step(key: str, capabilities: Capabilities) -> int:
     support = capabilities.qos
     if support is None or key.endswith("iops"):

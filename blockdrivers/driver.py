@@ -62,6 +62,7 @@ class QosSupport:
         bytes_step: bandwidth limits are multiples of this many bytes per second.
         latency_step_us: latency limits are multiples of this many microseconds.
         min_iops: smallest limit of operations per second that it takes.
+        told: whether `Volume.qos_id` tells that a volume has a policy; where not, `get_qos` has to be asked.
     """
 
     keys: frozenset[str]
@@ -69,6 +70,7 @@ class QosSupport:
     bytes_step: int = MiB
     latency_step_us: int = 1
     min_iops: int = 1
+    told: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,6 +214,14 @@ class Driver(ABC):
     def get_volume(self, name: str) -> Volume:
         """Return the volume of that exact name, or raise `NotFound`."""
 
+    def look_up_volume(self, name: str) -> Volume:
+        """Return the volume as `get_volume` does, but for dependants that take further requests to see.
+
+        A driver may leave a kind of dependant out where the array itself refuses what would harm it: `delete_volume` and
+        `revert_volume` then raise `InUse` without having changed anything.
+        """
+        return self.get_volume(name)
+
     @abstractmethod
     def list_volumes(self) -> Iterable[Volume]:
         """Yield every volume of the array, page by page, foreign ones included."""
@@ -257,6 +267,10 @@ class Driver(ABC):
     @abstractmethod
     def get_snapshot(self, name: str) -> Snapshot:
         """Return the snapshot of that exact name, or raise `NotFound`."""
+
+    def look_up_snapshot(self, name: str) -> Snapshot:
+        """Return the snapshot as `get_snapshot` does; whether it is exported may be left out under the terms of `look_up_volume`."""
+        return self.get_snapshot(name)
 
     @abstractmethod
     def list_snapshots(self, source: VolumeRef | None = None) -> Iterable[Snapshot]:

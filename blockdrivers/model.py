@@ -177,8 +177,9 @@ class Volume:
     health: Health = Health.NORMAL
     description: str = ""
     dependants: frozenset[Dependant] = frozenset()
+    """What hangs on it: all of it where the volume was read or listed, else as far as the operation had to look."""
     qos_id: str | None = None
-    """The array's id of the QoS policy that holds this volume, if any."""
+    """The array's id of the QoS policy that holds this volume, if any; None too where the array does not tell."""
     allocated_bytes: int | None = None
     volume_id: str | None = None
     """The caller's id; None for a volume that this library did not name. Filled in by `Backend`."""

@@ -52,7 +52,7 @@ class Adding:
         self.size = GiB
         self.guard = threading.Lock()
 
-    def get_volume(self, name):
+    def look_up_volume(self, name):
         return replace(VOLUME, name=name, size=self.size)
 
     def extend_volume(self, volume, size):
