@@ -32,6 +32,7 @@ class WsapiClient:
             authenticator=WsapiLogin(options),
             max_connections=options.max_connections,
             name=name,
+            answered=_is_busy,
         )
 
     def close(self) -> None:
@@ -140,6 +141,16 @@ class WsapiLogin:
             return _code(response) == codes.SESSION_INVALID
         except ProtocolError:
             return False
+
+
+def _is_busy(response: Response) -> bool:
+    """Tell whether a server error is the array's word that it is too busy: nothing has been done then."""
+    if response.status != _UNAVAILABLE:
+        return False
+    try:
+        return _code(response) == codes.TOO_BUSY
+    except ProtocolError:
+        return False
 
 
 def _judged(response: Response, request: str, *, changes: bool) -> Any:

@@ -32,6 +32,7 @@ EXPORTED: Final = 26
 BUSY_VOLUME: Final = 29
 """Said with status 400 of a volume that is being copied; its number is given to nothing else that is known."""
 IN_USE: Final = 34
+TOO_BUSY: Final = 270
 NEEDS_KEEP_VV: Final = "keepVV"
 _NOT_FOUND: Final = 404
 _BAD_REQUEST: Final = 400
@@ -43,7 +44,7 @@ _CLASSES: Final[Mapping[type[BlockDriversError], frozenset[int]]] = {
                               | {115, 117, 150, 152, 185}),
     LimitReached: frozenset({28}),
     OutOfSpace: frozenset({24, 153}),
-    Busy: frozenset({7, 90, 97, 151, 216, 270}),
+    Busy: frozenset({7, 90, 97, 151, 216, TOO_BUSY}),
     InUse: frozenset({25, EXPORTED, 32, IN_USE, 77, 96, 120}),
     AlreadyExists: frozenset({14, 16, 18, 22, 59, 73, 101, 114, 181, 237}),
     NotFound: frozenset({11, 15, 17, 19, 20, 23, 38, 80, 100, 102, 145, 180, 187}),

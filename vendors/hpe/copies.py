@@ -66,7 +66,15 @@ class Copies:
 
     def tune(self, volume: str, change: Object) -> None:
         """Move or convert a volume, and return when that is done."""
-        self._finish(_task(self._client.put("volumes", volume, body=change)), f"the move of {volume}")
+        try:
+            task = _task(self._client.put("volumes", volume, body=change))
+        except (Busy, VendorError):
+            # The number of the refusal for a move that a cut-off call has begun is unknown.
+            found = self._active(volume)
+            if found is None:
+                raise
+            task = found
+        self._finish(task, f"the move of {volume}")
 
     def snapshot(self, source: str, name: str, *, read_only: bool, comment: str) -> None:
         """Take a snapshot."""

@@ -104,6 +104,7 @@ class WsapiDriver(Driver):
             protocols=frozenset({Protocol.FC, Protocol.ISCSI}),
             description_bytes=_COMMENT,
             size_step=_STEP,
+            relative_extend=True,
             max_size=generation.max_size,
             thick=generation.thick,
             revert=True,
@@ -163,6 +164,10 @@ class WsapiDriver(Driver):
         found = self._base(name)
         return objects.volume(found, exported=bool(self._vluns.of_volume(name)))
 
+    def look_up_volume(self, name: str) -> Volume:
+        """GET /volumes/NAME; the array refuses to delete or revert what is exported."""
+        return objects.volume(self._base(name))
+
     def list_volumes(self) -> Iterable[Volume]:
         """GET /volumes and /vluns; there are no pages."""
         found = self._client.members("volumes")
@@ -212,6 +217,10 @@ class WsapiDriver(Driver):
         """GET /volumes/NAME, and the VLUNs of that snapshot."""
         found = self._snapshot(name)
         return objects.snapshot(found, exported=bool(self._vluns.of_volume(name)))
+
+    def look_up_snapshot(self, name: str) -> Snapshot:
+        """GET /volumes/NAME; the array refuses to delete what is exported."""
+        return objects.snapshot(self._snapshot(name))
 
     def list_snapshots(self, source: VolumeRef | None = None) -> Iterable[Snapshot]:
         """GET /volumes and /vluns; the snapshots of one volume by query (sheet, 3.5)."""
@@ -291,12 +300,12 @@ class WsapiDriver(Driver):
     def rename_volume(self, volume: Volume, name: str, description: str) -> Volume:
         """PUT /volumes/NAME (sheet, 3.4)."""
         self._client.put("volumes", volume.name, body={"newName": name, "comment": description})
-        return replace(volume, name=name, description=description)
+        return replace(volume, name=name, description=description, volume_id=None)
 
     def rename_snapshot(self, snapshot: Snapshot, name: str, description: str) -> Snapshot:
         """PUT /volumes/NAME (sheet, 3.4)."""
         self._client.put("volumes", snapshot.name, body={"newName": name, "comment": description})
-        return replace(snapshot, name=name, description=description)
+        return replace(snapshot, name=name, description=description, snapshot_id=None, volume_id=None)
 
     def migrate_volume(self, volume: Volume, spec: VolumeSpec, temporary: str) -> Volume:
         """PUT /volumes/NAME with the action tune, and wait for its task (sheet, 3.4); the volume stays what it is."""

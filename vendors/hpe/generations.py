@@ -21,8 +21,8 @@ KB: Final = 1000
 
 _LIMITS: Final = frozenset({"total_iops", "total_bytes_sec"})
 _GOALS: Final = _LIMITS | {"min_iops", "min_bytes_sec", "max_latency_us"}
-_FULL_QOS: Final = QosSupport(keys=_GOALS, combinations=(_GOALS, _LIMITS), bytes_step=KB, latency_step_us=1000)
-_LIMITS_QOS: Final = QosSupport(keys=_LIMITS, combinations=(_LIMITS,), bytes_step=KB)
+_FULL_QOS: Final = QosSupport(keys=_GOALS, combinations=(_GOALS, _LIMITS), bytes_step=KB, latency_step_us=1000, told=False)
+_LIMITS_QOS: Final = QosSupport(keys=_LIMITS, combinations=(_LIMITS,), bytes_step=KB, told=False)
 
 
 @dataclass(frozen=True, slots=True)

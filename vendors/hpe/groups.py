@@ -37,10 +37,9 @@ class GroupSnapshots:
         there = [spec for spec in specs if spec.name in standing]
         left = [spec for spec in specs if helpers[spec.name] in standing]
         if len(there) == len(specs):
-            self._drop(group, [])
             raise AlreadyExists("Every snapshot of the group exists.")
         if len({spec.name for spec in (*there, *left)}) == len(specs) == len(there) + len(left):
-            # An earlier call has taken them all, and was cut off while it renamed them.
+            # An earlier call has taken them all, and was cut off before or while it renamed them.
             self._rename(left, group, helpers)
         elif there:
             self._drop(group, [helpers[spec.name] for spec in left])
@@ -48,7 +47,6 @@ class GroupSnapshots:
         else:
             self._take(specs, group)
             self._rename(specs, group, helpers)
-        self._drop(group, [])
         taken = self._snapshots(specs)
         return [objects.snapshot(taken[spec.name]) for spec in specs]
 
@@ -70,6 +68,8 @@ class GroupSnapshots:
             raise
 
     def _rename(self, specs: Sequence[SnapshotSpec], group: str, helpers: dict[str, str]) -> None:
+        # The last renaming completes the group: by then nothing else may be left of its making.
+        self._drop(group, [])
         renamed: list[str] = []
         for spec in specs:
             try:
