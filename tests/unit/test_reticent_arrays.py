@@ -60,6 +60,12 @@ class Array:
         self._note("get_snapshot", name)
         return Snapshot("7", name, 2 * GiB, "bdvl-w", "bdvl-w")
 
+    def look_up_volume(self, name):
+        return self.get_volume(name)
+
+    def look_up_snapshot(self, name):
+        return self.get_snapshot(name)
+
     def delete_snapshot(self, snapshot):
         self._note("delete_snapshot", snapshot.source_name, snapshot.name)
 
