@@ -363,7 +363,8 @@ class Backend(Attachments):
                 except InUse:
                     checks.revertible(self._read_volume(volume_id), snapshot, force=force)
                     raise
-                return volume
+                # One that was busy was so with what an earlier call began.
+                return self._read_volume(volume_id) if volume.state is VolumeState.BUSY else volume
 
             with self._locks.lock(self._lock_name(self._volume_name(volume_id))):
                 return self._persist(revert)

@@ -99,6 +99,8 @@ def test_busy(rig: Rig, kind: str) -> None:
 def test_state(rig: Rig) -> None:
     messages = {}
     for kind in ("refuse", "drop_after"):
+        # With a session standing: a transport may hold back logins after those that the faults before have cost.
+        rig.backend.pools()
         with rig.control.faulty(kind, count=EVERY), expect.refused(DeadlineExceeded, what=f"create_volume under {kind}"):
             try:
                 rig.backend.create_volume(rig.id("v"), GiB, rig.pool, timeout=_TIMEOUT)
