@@ -24,6 +24,8 @@ PROTOCOLS: Mapping[str, Protocol] = {protocol.label: protocol for protocol in Pr
 """The list's words for protocols."""
 
 NO_ADAPTER = "none yet"
+UNKNOWN_ADAPTER = "unknown"
+"""Nothing public tells how the model is managed; the row's `probe` may tell whether an adapter serves it all the same."""
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _VERSION = 1
@@ -87,6 +89,13 @@ class Row:
     adapter: str | None
     notes: tuple[str, ...] = ()
     evidence: tuple[Evidence, ...] = ()
+    probe: str | None = None
+    """Where nothing tells which adapter serves the model: the one to try. ``blockdrivers doctor`` with it only reads, and tells."""
+
+    @property
+    def served_by(self) -> str:
+        """The adapter, or what is known instead of one."""
+        return self.adapter or (UNKNOWN_ADAPTER if self.probe else NO_ADAPTER)
 
     def as_dict(self) -> dict[str, object]:
         """Return the row as plain data."""
@@ -97,7 +106,8 @@ class Row:
             "model": self.model,
             "aliases": list(self.aliases),
             "classes": {protocol.label: granted.value for protocol, granted in self.classes.items()},
-            "adapter": self.adapter or NO_ADAPTER,
+            "adapter": self.served_by,
+            "probe": self.probe,
             "notes": list(self.notes),
             "evidence": [item.as_dict() for item in self.evidence],
         }
@@ -265,7 +275,8 @@ def _matrix(source: Path, root: Node) -> Matrix:
 
 
 def _row(node: Node, number: int) -> Row:
-    fields = node.fields(("row", "vendor", "model", "classes", "adapter"), ("vendor_zh", "aliases", "notes", "evidence"))
+    optional = ("vendor_zh", "aliases", "notes", "evidence", "probe")
+    fields = node.fields(("row", "vendor", "model", "classes", "adapter"), optional)
     if fields["row"].integer() != number:
         raise fields["row"].refuse(f"must be {number}: rows stand in order and none is left out")
     classes = {
@@ -274,6 +285,8 @@ def _row(node: Node, number: int) -> Row:
     if not classes:
         raise fields["classes"].refuse("must grant a class over at least one protocol")
     adapter = fields["adapter"].text()
+    if ("probe" in fields) is not (adapter == UNKNOWN_ADAPTER):
+        raise fields["adapter"].refuse(f"must be {UNKNOWN_ADAPTER!r} where the row has a probe, and only there")
     return Row(
         row=number,
         vendor=fields["vendor"].text(),
@@ -281,9 +294,10 @@ def _row(node: Node, number: int) -> Row:
         model=fields["model"].text(),
         aliases=fields["aliases"].texts() if "aliases" in fields else (),
         classes=classes,
-        adapter=None if adapter == NO_ADAPTER else adapter,
+        adapter=None if adapter in {NO_ADAPTER, UNKNOWN_ADAPTER} else adapter,
         notes=fields["notes"].texts() if "notes" in fields else (),
         evidence=tuple(evidence(item) for item in fields["evidence"].items()) if "evidence" in fields else (),
+        probe=fields["probe"].text() if "probe" in fields else None,
     )
 
 

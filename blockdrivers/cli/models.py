@@ -50,7 +50,7 @@ def _show(rows: Sequence[Row]) -> None:
                 row.vendor_zh,
                 row.model,
                 *(row.classes[protocol].value if protocol in row.classes else "" for protocol in Protocol),
-                row.adapter or "none yet",
+                row.served_by,
             ]
             for row in rows
         ],

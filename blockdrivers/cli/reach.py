@@ -1,4 +1,4 @@
-"""The way to an array's management addresses, looked at from below: names, TCP, TLS. No credentials are sent."""
+"""The way to an array's management addresses, looked at from below: names, TCP, TLS, SSH host keys. No credentials are sent."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
+from blockdrivers.errors import HostKeyError
 from blockdrivers.findings import Finding, Status
+from blockdrivers.transport.session import NotSent
+from blockdrivers.transport.sshoptions import HostKeyOptions
 
 _TIMEOUT = 5.0
 _EXPIRY_WARNING_DAYS = 30
@@ -40,6 +43,8 @@ class Trust:
     fingerprint: str | None
     pins: bool
     """Whether the adapter's configuration can hold a fingerprint at all."""
+    host_keys: Mapping[str, Any] | None = None
+    """What is said of SSH host keys; None where management does not go over SSH."""
 
 
 def endpoints(options: Mapping[str, Any]) -> Sequence[Endpoint]:
@@ -55,13 +60,14 @@ def endpoints(options: Mapping[str, Any]) -> Sequence[Endpoint]:
 
 
 def trust(options: Mapping[str, Any]) -> Trust:
-    """Return what a backend's options say of TLS."""
+    """Return what a backend's options say of TLS and of SSH host keys."""
     tls = options.get("tls") or {}
     return Trust(
         verify=tls.get("verify", True) is not False,
         ca_file=None if tls.get("ca_file") is None else str(tls["ca_file"]),
         fingerprint=tls.get("fingerprint"),
         pins="fingerprint" in tls,
+        host_keys=options.get("host_keys"),
     )
 
 
@@ -85,6 +91,30 @@ def look(endpoint: Endpoint, trusted: Trust) -> Iterator[Finding]:
     yield Finding("address", str(endpoint), Status.OK, f"{', '.join(resolved)} answers in {took:.0f} ms")
     if endpoint.tls:
         yield _tls(endpoint, trusted)
+    elif trusted.host_keys is not None:
+        yield _host_key(endpoint, trusted.host_keys)
+
+
+def _host_key(endpoint: Endpoint, host_keys: Mapping[str, Any]) -> Finding:
+    from blockdrivers.transport import sshwire  # noqa: PLC0415 - only for arrays that are managed over SSH
+
+    subject = str(endpoint)
+    options = HostKeyOptions.model_validate(host_keys)
+    try:
+        connection = sshwire.Connection((endpoint.host, endpoint.port), options, _TIMEOUT, _TIMEOUT)
+    except NotSent as trouble:
+        advice = "Make sure that this is the array's SSH port, and that it knows an algorithm that is not obsolete."
+        return Finding("host key", subject, Status.FAIL, str(trouble), advice)
+    except HostKeyError as trouble:
+        return Finding(
+            "host key", subject, Status.FAIL, trouble.message, "See docs: host_keys.keys, .fingerprints or .known_hosts."
+        )
+    shown = connection.shown_key
+    connection.close()
+    if not options.verify:
+        advice = f"Switch it on: compare this with the array's own display and put it into host_keys.fingerprints: {shown}"
+        return Finding("host key", subject, Status.WARN, f"verification is switched off; the array shows {shown}", advice)
+    return Finding("host key", subject, Status.OK, f"shows the expected key {shown}")
 
 
 def _tls(endpoint: Endpoint, trusted: Trust) -> Finding:

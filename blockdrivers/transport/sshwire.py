@@ -75,6 +75,8 @@ class Connection:
         except BaseException:
             self.close()
             raise
+        self.shown_key = str(key.fingerprint)
+        """Fingerprint of the key that the array shows."""
         self._transport.set_keepalive(max(1, int(keepalive)))
 
     @property

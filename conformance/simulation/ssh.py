@@ -73,6 +73,7 @@ class SshController(Controller[Command, Output]):
         self.host_key = paramiko.ECDSAKey.generate()
         self._most = door.max_connections
         self._listener = socket.create_server((host, port), backlog=_BACKLOG)
+        self._port = int(self._listener.getsockname()[1])
         self._open: set[socket.socket] = set()
         self._guard = threading.Lock()
         self._thread = threading.Thread(target=self._accept, name=f"ssh-controller-{name}", daemon=True)
@@ -80,7 +81,7 @@ class SshController(Controller[Command, Output]):
     @property
     def port(self) -> int:
         """The TCP port that it listens at."""
-        return int(self._listener.getsockname()[1])
+        return self._port
 
     @property
     def shown_key(self) -> str:

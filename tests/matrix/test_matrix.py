@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from blockdrivers import matrix, nodes
+from blockdrivers import matrix, nodes, plugins
 from blockdrivers.errors import BlockDriversError, MatrixError
 from blockdrivers.matrix import EvidenceKind, ModelClass
 from blockdrivers.model import Protocol
@@ -67,7 +67,30 @@ def test_rows_say_what_the_manual_says(row: int, vendor: str, zh: str | None, mo
 
 def test_adapters() -> None:
     assert {row.row for row in LIST.rows if row.adapter == "huawei-oceanstor"} == {1, *range(3, 15)}
-    assert {row.as_dict()["adapter"] for row in LIST.rows if row.adapter is None} == {"none yet"}
+    assert {row.as_dict()["adapter"] for row in LIST.rows if row.adapter is None and row.probe is None} == {"none yet"}
+
+
+def test_an_adapter_that_serves_a_model_is_there() -> None:
+    for row in LIST.rows:
+        if row.adapter is not None:
+            assert any(row.model == model for model in plugins.adapters()[row.adapter].models), f"row {row.row}"
+
+
+def test_what_nothing_public_tells_is_unknown_and_has_a_probe() -> None:
+    unknown = {row.model: (row.served_by, row.probe) for row in LIST.rows if row.probe is not None}
+    assert unknown == dict.fromkeys(("NCS9000", "NetStor iSUMA A1600"), ("unknown", "toyou-acs5000"))
+    assert {probe for _, probe in unknown.values()} <= set(plugins.adapters())
+    assert not [model for adapter in plugins.adapters().values() for model in adapter.models if model in unknown]
+
+
+@pytest.mark.parametrize(
+    ("right", "change"),
+    [("adapter: unknown\n    probe: toyou-acs5000", "adapter: unknown"), ("adapter: toyou-acs5000", "adapter: a\n    probe: b")],
+)
+def test_a_probe_stands_where_the_adapter_is_unknown_and_only_there(tmp_path: Path, right: str, change: str) -> None:
+    said = wrong(tmp_path, TEXT.replace(right, change, 1))
+    assert f"line {line_of(TEXT, right)}" in said
+    assert "'unknown' where the row has a probe" in said
 
 
 def test_scope() -> None:

@@ -16,7 +16,7 @@ from typing import Final
 
 from blockdrivers.deadline import note, wait_until
 from blockdrivers.driver import Capabilities, Driver, SnapshotSpec, Source, VolumeSpec
-from blockdrivers.errors import Busy, InUse, InvalidRequest, NotFound, NotSupported, VendorError
+from blockdrivers.errors import Busy, InUse, InvalidRequest, NotFound, NotSupported, ProtocolError, VendorError
 from blockdrivers.model import (
     Dependant,
     Export,
@@ -41,6 +41,7 @@ from vendors.toyou.options import Acs5000Options
 from vendors.toyou.volumes import Volumes
 
 _WIRE: Final[Mapping[Protocol, str]] = {Protocol.ISCSI: "iSCSI", Protocol.FC: "FC"}
+_VENDOR: Final = "TOYOU"
 _EVERY_HOST: Final = "-1"
 _HIGHEST_LUN: Final = 16383
 """The array's own limit is unknown; this is the highest that hosts can address."""
@@ -92,8 +93,13 @@ class Acs5000Driver(Driver):
     # The array
 
     def system(self) -> SystemFacts:
-        """get_system, and ls_controller for the health (sheet, 3.2)."""
-        return objects.system_facts(self._client.object("get_system"), self._client.objects("ls_controller"))
+        """get_system, and ls_controller for the health (sheet, 3.2); only what calls itself TOYOU's is taken for one (sheet, 9)."""
+        system = self._client.object("get_system")
+        if objects.text(system, "vendor") != _VENDOR:
+            raise ProtocolError(
+                f"This array calls itself {system['vendor']!r}; this adapter is for {_VENDOR}'s ACS5000 protocol."
+            )
+        return objects.system_facts(system, self._client.objects("ls_controller"))
 
     def licences(self) -> Mapping[str, bool]:
         """Return nothing: the array does not tell."""

@@ -64,6 +64,7 @@ class Snapshots:
                 "name": snapshot.name,
                 "volume": self._array.volumes[snapshot.volume_id].name,
                 "size": snapshot.size,
+                "reverting": self._array.is_reverting(snapshot),
             }
             for snapshot in self._array.snapshots.values()
         ]
