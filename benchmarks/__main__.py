@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks import images, import_cost, netapp, parallel, round_trips
+from benchmarks import images, import_cost, netapp, parallel, round_trips, toyou
 
 BENCHMARKS = {
     "import": import_cost.main,
     "round-trips": round_trips.main,
     "round-trips-netapp": netapp.main,
+    "round-trips-toyou": toyou.main,
     "parallel": parallel.main,
     "images": images.main,
 }

@@ -111,8 +111,6 @@ class Capabilities:
     qos: QosSupport | None = None
     manage: bool = False
     migrate: bool = False
-    online_migrate: bool = True
-    """Whether a volume moves under its hosts' feet, with exports and snapshots; else one that has any is `InUse`."""
     group_snapshots: bool = False
     export_snapshots: bool = False
     chap: ChapRules | None = None

@@ -46,8 +46,6 @@ CAPABILITIES: dict[str, Callable[[Capabilities], bool]] = {
     "tells_wwn": lambda declared: declared.tells_wwn,
     "revert_to_any": lambda declared: declared.revert_to_any,
     "revert_newest": lambda declared: declared.revert and not declared.revert_to_any,
-    "online_migrate": lambda declared: declared.online_migrate,
-    "offline_migrate": lambda declared: declared.migrate and not declared.online_migrate,
     "snapshots_by_volume": lambda declared: not declared.find_snapshots,
     "initiators_only": lambda declared: not declared.host_objects,
     "untold": lambda declared: not (declared.list_objects and declared.find_snapshots and declared.list_exports),

@@ -249,7 +249,7 @@ def test_shared(rig: Rig) -> None:
     "A moved volume keeps its bytes",
     title_zh="迁移后数据保持一致",
     requirement="Bytes written before a move to another pool are there afterwards, through the export that was there before.",
-    needs=(*NEEDS, "migrate", "online_migrate", "two_pools"),
+    needs=(*NEEDS, "migrate", "two_pools"),
 )
 def test_retype(rig: Rig) -> None:
     rig.volume()

@@ -41,7 +41,7 @@ def test_pool(rig: Rig) -> None:
     "A volume moves while a host uses it",
     title_zh="已导出的卷在线迁移",
     requirement="The export of a moved volume keeps its LUN id and WWN.",
-    needs=("migrate", "online_migrate", "two_pools", "san"),
+    needs=("migrate", "two_pools", "san"),
 )
 def test_exported(rig: Rig) -> None:
     rig.volume()

@@ -45,6 +45,8 @@ _VENDOR: Final = "TOYOU"
 _EVERY_HOST: Final = "-1"
 _HIGHEST_LUN: Final = 16383
 """The array's own limit is unknown; this is the highest that hosts can address."""
+_FIRST_LOOK: Final = 0.3
+"""Seconds after which a revert is looked at again: the array may not tell how far it is."""
 
 
 def open_driver(options: Acs5000Options, name: str) -> Acs5000Driver:
@@ -207,17 +209,20 @@ class Acs5000Driver(Driver):
         try:
             self._client.change("rollback_snapshot", "--snapshot", snapshot.name, "--volume", volume.name)
         except VendorError as refused:
-            if not self._is_reverting(volume.name, Pace()):
+            if not objects.is_reverting(self._shown(volume.name)):
                 raise
             raise Busy(f"Volume {volume.name!r} is being reverted by an earlier call.") from refused
         note(f"volume {volume.name} is being reverted to {snapshot.name}")
         pace = Pace()
-        wait_until(
-            lambda: not self._is_reverting(volume.name, pace) or None,
-            what=f"volume {volume.name} to be reverted to {snapshot.name}",
-            expected=pace.expected,
-        )
-        if self.get_volume(volume.name).size < volume.size:
+
+        def ended() -> Object | None:
+            found = self._shown(volume.name)
+            pace.see(found)
+            return None if objects.is_reverting(found) else found
+
+        what = f"volume {volume.name} to be reverted to {snapshot.name}"
+        reverted = wait_until(ended, what=what, first=_FIRST_LOOK, expected=pace.expected)
+        if self._volumes.seen(reverted).size < volume.size:
             self.extend_volume(volume, volume.size)
 
     # Exports
@@ -307,12 +312,11 @@ class Acs5000Driver(Driver):
         except VendorError as refused:
             raise _kept(volume, refused) from refused
 
-    def _is_reverting(self, name: str, pace: Pace) -> bool:
-        found: Object | None = self._volumes.find(name).get(name)
+    def _shown(self, name: str) -> Object:
+        found = self._volumes.find(name).get(name)
         if found is None:
             raise NotFound(f"The array has no volume {name!r}.")
-        pace.see(found)
-        return objects.is_reverting(found)
+        return found
 
 
 def _initiators(host: Host, protocol: Protocol) -> tuple[str, ...]:

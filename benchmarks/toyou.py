@@ -1,0 +1,96 @@
+"""SSH commands per operation on a simulated ACS5000, counted by the simulator; logins are none.
+
+The last column is the ACS5000 driver of the cinder package 29.0 on the same simulator (protocol sheet, section 5, and
+``make test-oracle``, which counts them again). Where ours needs more, it does what that driver leaves to its caller: an extend returns the
+volume, and a revert returns when all bytes are back.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from benchmarks.round_trips import Row
+from blockdrivers import Backend, GiB, Host, Protocol, open_backend
+from blockdrivers.plugins import find_model
+from conformance.simulation.opening import BACKEND, open_array, write_config
+from conformance.simulation.server import SimulatedArray
+
+MODEL = "ACS5000"
+POOL, OTHER = "pool_a", "pool_b"
+COPY_SECONDS = 4.0
+"""As in the sheet's counts of that driver, which polls every three seconds."""
+ISCSI = Host("bench-1", iqn="iqn.1994-05.org.example:bench-1")
+FC = Host("bench-2", wwpns=("21000024ff000001", "21000024ff000002"))
+
+
+def rows() -> list[Row]:
+    """Return the operations in an order in which each finds what it needs; targets are what may not be exceeded."""
+    return [
+        Row("create", lambda array: array.create_volume("v1", GiB, POOL), 1, "1"),
+        Row("create again (same)", lambda array: array.create_volume("v1", GiB, POOL), 2, "-"),
+        Row("extend", lambda array: array.extend_volume("v1", 2 * GiB), 2, "1, returns nothing"),
+        Row("snapshot", lambda array: array.create_snapshot("s1", "v1"), 1, "1"),
+        Row("stats, 2 pools", lambda array: array.pools(), 2, "2"),
+        Row("export, iSCSI", lambda array: array.export("v1", ISCSI, Protocol.ISCSI), 1, "1"),
+        Row("export again (same)", lambda array: array.export("v1", ISCSI, Protocol.ISCSI), 1, "1"),
+        Row("unexport, iSCSI", lambda array: array.unexport("v1", ISCSI, Protocol.ISCSI), 1, "1"),
+        Row("export, FC, two WWPNs", lambda array: array.export("v1", FC, Protocol.FC), 2, "2"),
+        Row("unexport, FC, two WWPNs", lambda array: array.unexport("v1", FC, Protocol.FC), 1, "2"),
+        Row("volume from snapshot", _from_snapshot, 8, "8"),
+        Row("clone of a volume", lambda array: array.clone_volume("c2", "v1"), 8, "8"),
+        Row("revert", lambda array: array.revert_volume("v1", "s1"), None, "1, does not wait"),
+        Row("clone into another pool, and delete", _moved, 9, "10, under the same name"),
+        Row("give up", lambda array: array.unmanage_volume("c2", "legacy"), 2, "0, keeps the name"),
+        Row("take over", lambda array: array.manage_volume("c2", "legacy"), 2, "2"),
+        Row("delete snapshot", lambda array: array.delete_snapshot("s1", of_volume="v1"), 1, "1"),
+        Row("delete", lambda array: array.delete_volume("v1"), 1, "1"),
+        Row("delete, absent", lambda array: array.delete_volume("v1"), 1, "1"),
+    ]
+
+
+def _from_snapshot(array: Backend) -> object:
+    return array.create_volume_from_snapshot("c1", "s1", pool=POOL, of_volume="v1")
+
+
+def _moved(array: Backend) -> None:
+    array.clone_volume("c3", "c1", pool=OTHER)
+    array.delete_volume("c1")
+
+
+@contextmanager
+def opened(**options: object) -> Iterator[tuple[SimulatedArray, Backend]]:
+    """Serve an array, and open a backend on it that knows which pools are thin."""
+    adapter = find_model(MODEL)
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        open_array(adapter, MODEL, data=False, copy_seconds=COPY_SECONDS, **options) as array,
+        open_backend(write_config(Path(folder), adapter, array.ready), BACKEND) as backend,
+    ):
+        backend.pools()
+        yield array, backend
+
+
+def counted(array: SimulatedArray, backend: Backend, row: Row) -> int:
+    """Run an operation and return how many commands it took."""
+    array.counters.clear()
+    row.run(backend)
+    counts = array.counters.as_dict()
+    return int(counts["requests"]) - int(counts["by_operation"].get("login", 0))
+
+
+def main() -> bool:
+    """Print the table; return whether every target holds."""
+    print(f"\n## SSH commands per operation, {MODEL}\n\n| operation | ours | target | cinder 29.0 |\n|---|--:|--:|--:|")
+    met = True
+    with opened() as (array, backend):
+        for row in rows():
+            sent = counted(array, backend, row)
+            holds = row.target is None or sent <= row.target
+            met = met and holds
+            target = "-" if row.target is None else row.target
+            print(f"| {row.title} | {sent}{'' if holds else ' (!)'} | {target} | {row.cinder} |")
+    print("\npools known; a copy takes four seconds, and the array's own progress says when to look again")
+    return met
