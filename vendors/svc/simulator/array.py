@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from conformance.simulation.dataplane import DataPlane
-from conformance.simulation.engine import Array, OutOfLuns, OutOfSpace
+from conformance.simulation.engine import OutOfLuns, OutOfSpace
 from conformance.simulation.family import Command as Line
 from conformance.simulation.family import Door, HttpDoor, Output, SshDoor
 from vendors.svc.simulator import codes, shell
 from vendors.svc.simulator.codes import Refusal
-from vendors.svc.simulator.hosts import LUNS, Hosts
+from vendors.svc.simulator.engine import Engine
+from vendors.svc.simulator.hosts import Hosts
 from vendors.svc.simulator.maps import Maps
 from vendors.svc.simulator.mirrors import Mirrors
 from vendors.svc.simulator.profiles import PROFILES, Profile
@@ -61,7 +62,7 @@ class SvcArray:
 
     def _begin(self) -> None:
         serial = next(_SERIALS) & (2**60 - 1)
-        array = Array(serial, self._options.pools, self._data_plane, self._clock, LUNS)
+        array = Engine(serial, self._options.pools, self._data_plane, self._clock)
         self._state = State(array, self.profile, self._options)
         self._system = System(self._state, serial)
         self._storage = Storage(self._state)
@@ -176,7 +177,7 @@ class CommandLine:
             return Output(stderr="rbash: syntax error near unexpected token ';'\n", status=2)
         out, errors, status, code = "", "", 0, None
         for words in lines:
-            result = self._one(words)
+            result = self._one([word.replace("$?", str(status)) for word in words])
             out, errors, status, code = out + result.stdout, errors + result.stderr, result.status, code or result.code
         return Output(out, errors, status, code)
 

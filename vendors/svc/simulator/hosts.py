@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 
-from conformance.simulation.engine import Host, Initiator, OutOfLuns, Volume, lowest_free
+from conformance.simulation.engine import Host, Initiator, Volume, lowest_free
 from vendors.svc.simulator import codes
 from vendors.svc.simulator.codes import Refusal
+from vendors.svc.simulator.engine import LUNS
 from vendors.svc.simulator.shell import Command, Created, Detail, Given, Pairs, Table, Value, action, checked_name, listing
 from vendors.svc.simulator.state import IO_GROUP, IO_GROUP_NAME, State
 
-LUNS = range(2048)
 _WWPN = re.compile(r"[0-9A-Fa-f]{16}")
 _IQN = re.compile(r"(iqn\.|eui\.|naa\.)[!-~]{1,219}")
 _CHAP_SECRET = range(1, 80)
@@ -239,19 +239,12 @@ class Hosts:
             raise Refusal(codes.MAPPED_ALREADY)
         if self._array.seen_by(volume.id) and "force" not in given:
             raise Refusal(codes.MAPPED_ELSEWHERE)
-        lun = given.number("scsi", self._lowest(seen.values()), among=LUNS)
+        lun = given.number("scsi", self._array.lowest_lun(seen.values()), among=LUNS)
         if lun in seen.values():
             raise Refusal(codes.LUN_TAKEN)
         self._array.visible.setdefault(host.id, {})[volume.id] = lun
         self._array.serve()
         return Created(str(lun), f"Virtual Disk to Host map, id [{lun}], successfully created")
-
-    @staticmethod
-    def _lowest(taken: Collection[int]) -> int:
-        lun = next((lun for lun in LUNS if lun not in taken), None)
-        if lun is None:
-            raise OutOfLuns
-        return lun
 
     def _unmap(self, given: Given) -> None:
         host, volume = self._state.host(given.text("host"), codes.GONE), self._state.volume(given.object, codes.GONE)

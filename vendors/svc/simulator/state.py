@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from conformance.simulation.engine import Array, Host, Pool, Volume, lowest_free
+from conformance.simulation.engine import Host, Pool, Volume, lowest_free
 from vendors.svc.simulator import codes
 from vendors.svc.simulator.codes import Refusal
+from vendors.svc.simulator.engine import Engine
 from vendors.svc.simulator.profiles import Profile
 
 IO_GROUP = "0"
@@ -109,7 +110,7 @@ class Throttle:
 class State:
     """Everything on one array; callers hold the engine's lock."""
 
-    array: Array
+    array: Engine
     profile: Profile
     options: Options
     copies: dict[str, list[Copy]] = field(default_factory=dict)

@@ -1,0 +1,149 @@
+"""Copy mappings: made, started, waited for and taken down. Source: IBM sheet, section 3.5; Inspur sheet, 3.4.
+
+A mapping is never one that removes itself when it is complete: that it is still there when all bytes are is the proof that
+nobody has taken it away before.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from blockdrivers.deadline import note, wait_until
+from blockdrivers.errors import Ambiguous, Busy, NotFound, VendorError
+from vendors.svc import codes, objects
+from vendors.svc.client import SvcClient
+from vendors.svc.grammar import Ask, Call, Flag, Section
+from vendors.svc.objects import CopyMap
+from vendors.svc.variants import Variant
+from vendors.svc.volumes import Volumes
+
+_SNAPSHOT_RATE = 0
+
+
+class Mappings:
+    """The copy mappings of an array."""
+
+    def __init__(self, client: SvcClient, variant: Variant, volumes: Volumes, rate: int) -> None:
+        self._client = client
+        self._stem = variant.stem
+        self._volumes = volumes
+        self._rate = rate
+
+    def make(self, source: str, target: str, *, copies: bool, group: str | None = None) -> str:
+        """Join two volumes of one size; return the mapping's id.
+
+        Args:
+            source, target: names.
+            copies: every byte is to be copied; else only what changes later.
+            group: name of the consistency group that it is to belong to.
+
+        Raises `AlreadyExists` where the target has a mapping already, `InvalidRequest` where the sizes differ.
+        """
+        flags: dict[str, Flag] = {"source": source, "target": target, "copyrate": self._rate if copies else _SNAPSHOT_RATE}
+        if group is not None:
+            flags["consistgrp"] = group
+        made = self._client.change(f"mk{self._stem}map", **flags)
+        if made is not None:
+            return made
+        return self._needed(target).id
+
+    def start(self, map_id: str, target: str, *, restore: bool = False, prepared: bool = False) -> Section:
+        """Give a mapping its moment and return once it has it; one that had been started already is left alone.
+
+        Args:
+            map_id: the mapping.
+            target: name of its target, whose section is returned.
+            restore: the target is the source of other mappings.
+            prepared: an earlier call has prepared it.
+        """
+        flags: dict[str, Flag] = {"prep": not prepared, "restore": restore}
+        call = Call(f"start{self._stem}map", map_id, flags, changes=True)
+        asks = (self._volumes.detail(target), self.by_id(map_id))
+        try:
+            _, (found, maps) = self._client.change_and_read(call, *asks)
+        except Busy as refused:
+            if refused.vendor_code not in codes.WRONG_STATE:
+                raise
+            # Another call may have been quicker, or its start is under way.
+            found, maps = self._client.read(*asks)
+            if not self._has_begun(objects.copy_maps(maps)):
+                raise
+        if not objects.copy_maps(maps) or not objects.copy_maps(maps)[0].holds_moment:
+            note(f"the copy mapping {map_id} is being prepared")
+            wait_until(lambda: self._moment(map_id), what=f"copy mapping {map_id} to hold its moment")
+        return found[0] if found else self._volumes.section(target)
+
+    def start_group(self, group: str) -> None:
+        """Give all mappings of a group one moment."""
+        call = Call(f"start{self._stem}consistgrp", group, {"prep": True}, changes=True)
+        _, (rows,) = self._client.change_and_read(call, self._volumes.maps(group_name=group))
+        if not all(found.holds_moment for found in objects.copy_maps(rows)):
+            wait_until(lambda: self._group_moment(group), what=f"consistency group {group} to hold its moment")
+
+    def by_id(self, map_id: str) -> Ask:
+        """Ask for one mapping; its absence is an empty table."""
+        return self._volumes.maps(id=map_id)
+
+    def follow(self, map_id: str, target: str) -> None:
+        """Wait until every byte has been copied, then take the mapping down."""
+        note(f"the copy onto {target} is under way")
+        done = wait_until(lambda: self._copied(map_id, target), what=f"the copy onto {target}")
+        self.take_down(done)
+
+    def take_down(self, found: CopyMap) -> None:
+        """Remove a mapping whose bytes are all copied; one that others keep ``copying`` is stopped first (sheet, trap 7)."""
+        if found.status == "copying":
+            self._client.change(f"stop{self._stem}map", found.id, split=True)
+            wait_until(lambda: self._at_rest(found.id), what=f"copy mapping {found.id} to stop")
+        self._remove(found, force=found.status == "copying")
+
+    def discard(self, map_id: str) -> None:
+        """Remove a mapping that was never started; an absent one counts as removed."""
+        with suppress(NotFound):
+            self._client.change(f"rm{self._stem}map", map_id, force=True)
+
+    def _remove(self, found: CopyMap, *, force: bool) -> None:
+        """Remove a complete mapping. The bytes are there: an answer that was lost must not have them all copied again."""
+        try:
+            self._client.change(f"rm{self._stem}map", found.id, force=force)
+        except NotFound:
+            return
+        except Ambiguous:
+            if self._client.read(self.by_id(found.id))[0]:
+                raise
+
+    def _needed(self, target: str) -> CopyMap:
+        found = self._volumes.maps_of_target(target)
+        if not found:
+            raise NotFound(f"The array has no copy mapping onto {target!r}.")
+        return found[0]
+
+    @staticmethod
+    def _has_begun(found: list[CopyMap]) -> bool:
+        return bool(found) and (found[0].holds_moment or found[0].status in {"preparing", "prepared"})
+
+    def _moment(self, map_id: str) -> bool | None:
+        found = objects.copy_maps(self._client.read(self.by_id(map_id))[0])
+        if not found:
+            raise NotFound(f"The copy mapping {map_id} was removed before it held its moment.")
+        if found[0].status == "stopped":
+            raise VendorError(f"The copy mapping {map_id} was stopped; look for the array's alarms.")
+        return True if found[0].holds_moment else None
+
+    def _group_moment(self, group: str) -> bool | None:
+        found = objects.copy_maps(self._client.read(self._volumes.maps(group_name=group))[0])
+        if not found or any(each.status == "stopped" for each in found):
+            raise VendorError(f"The consistency group {group} was stopped; look for the array's alarms.")
+        return True if all(each.holds_moment for each in found) else None
+
+    def _copied(self, map_id: str, target: str) -> CopyMap | None:
+        found = objects.copy_maps(self._client.read(self.by_id(map_id))[0])
+        if not found or found[0].target != target:
+            raise Busy(f"The copy onto {target} was taken away before it was seen to be complete; it begins anew.")
+        if found[0].status in {"stopping", "stopped"}:
+            raise VendorError(f"The copy onto {target} was stopped; look for the array's alarms.")
+        return found[0] if found[0].is_complete else None
+
+    def _at_rest(self, map_id: str) -> bool | None:
+        found = objects.copy_maps(self._client.read(self.by_id(map_id))[0])
+        return True if not found or found[0].status in {"stopped", "idle_or_copied"} else None

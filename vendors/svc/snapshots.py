@@ -1,0 +1,243 @@
+"""Snapshots: thin volumes that a copy mapping without background copy joins to their source. Source: sheets, as in `mappings`.
+
+A snapshot is made in three steps (target, mapping, start). Each finds what an earlier, cut-off call left, and goes on from there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+from blockdrivers.driver import SnapshotSpec
+from blockdrivers.errors import (
+    AlreadyExists,
+    Ambiguous,
+    BlockDriversError,
+    Busy,
+    DeadlineExceeded,
+    InvalidRequest,
+    NotFound,
+    StaleReference,
+    TransportError,
+)
+from blockdrivers.model import Snapshot, VolumeRef
+from blockdrivers.naming import Kind, kind_of
+from vendors.svc import codes, objects
+from vendors.svc.client import BYTES, SvcClient, present
+from vendors.svc.grammar import Ask, Section
+from vendors.svc.mappings import Mappings
+from vendors.svc.objects import CopyMap
+from vendors.svc.variants import Variant
+from vendors.svc.volumes import Provisioning, Volumes
+
+
+@dataclass(frozen=True, slots=True)
+class _Target:
+    """A snapshot's volume, made or found, and its mapping where it has one."""
+
+    spec: SnapshotSpec
+    source: Section
+    id: str
+    taken: CopyMap | None = None
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether it holds a point in time."""
+        return self.taken is not None and self.taken.holds_moment
+
+
+class Snapshots:
+    """The snapshots of an array."""
+
+    def __init__(
+        self, client: SvcClient, variant: Variant, volumes: Volumes, mappings: Mappings, provisioning: Provisioning
+    ) -> None:
+        self._client = client
+        self._stem = variant.stem
+        self._volumes = volumes
+        self._mappings = mappings
+        self._provisioning = provisioning
+
+    # Reading
+
+    def get(self, name: str) -> Snapshot:
+        """Return a snapshot, or raise `NotFound`."""
+        asks = (self._volumes.detail(name), self._volumes.maps(target_vdisk_name=name), Ask("lsvdiskhostmap", name))
+        found, rows, mappings = self._client.read(*asks)
+        item = present(found, f"snapshot {name!r}")[0]
+        taken = next(iter(objects.copy_maps(rows)), None)
+        if taken is None and kind_of(name) is not Kind.SNAPSHOT:
+            raise NotFound(f"The array's volume {name!r} is no snapshot.")
+        return objects.snapshot(item, taken, mapped=bool(mappings))
+
+    def every(self, source: VolumeRef | None) -> Iterator[Snapshot]:
+        """Yield the snapshots of one volume, or all."""
+        of_source = {} if source is None else {"source_vdisk_name": source.name}
+        asks = (Ask("lsvdisk", flags=BYTES), self._volumes.maps(**of_source), Ask("lshostvdiskmap"))
+        rows, mapped_rows, mappings = self._client.read(*asks)
+        taken = {found.target_id: found for found in objects.copy_maps(mapped_rows) if found.is_snapshot}
+        seen = {row.text("vdisk_id") for row in mappings or ()}
+        for row in rows or ():
+            identifier = row.text("id")
+            unfinished = source is None and kind_of(row.text("name")) is Kind.SNAPSHOT
+            if identifier in taken or unfinished:
+                yield objects.snapshot(row, taken.get(identifier), mapped=identifier in seen)
+
+    # One snapshot
+
+    def create(self, spec: SnapshotSpec) -> Snapshot:
+        """Take a snapshot and return it once it holds its moment."""
+        target = self._target(spec, self._volumes.section(spec.source.name))
+        if target.is_complete:
+            raise AlreadyExists(f"Snapshot {spec.name!r} exists.")
+        try:
+            map_id = target.taken.id if target.taken else self._join(target)
+            prepared = target.taken is not None and target.taken.status == "prepared"
+            item = self._mappings.start(map_id, spec.name, prepared=prepared)
+        except BlockDriversError as error:
+            self._undo_refused(error, [target])
+            raise
+        return _snapshot(item, target)
+
+    def delete(self, name: str) -> None:
+        """Delete a snapshot's volume with its mapping (``rmvdisk -force``); `NotFound` when it has gone."""
+        self._client.change("rmvdisk", name, force=True)
+
+    # Several at one moment
+
+    def create_group(self, specs: Sequence[SnapshotSpec]) -> list[Snapshot]:
+        """Take snapshots of several volumes at one moment, through a consistency group that is gone afterwards."""
+        sources = self._client.read(*(self._volumes.detail(spec.source.name) for spec in specs))
+        items = [present(found, f"volume {spec.source.name!r}")[0] for found, spec in zip(sources, specs, strict=True)]
+        group = group_of(specs)
+        with suppress(AlreadyExists):
+            # One that is there is an earlier call's, cut off.
+            self._client.change(f"mk{self._stem}consistgrp", name=group)
+        made: list[_Target] = []
+        try:
+            for spec, item in zip(specs, items, strict=True):
+                made.append(self._member(spec, item, group))
+            if all(target.is_complete for target in made):
+                self.remove_group(group)
+                raise AlreadyExists("Every snapshot of the group exists.")
+            _refuse_other_moments(made)
+            self._mappings.start_group(group)
+        except BlockDriversError as error:
+            if self._undo_refused(error, made):
+                self.remove_group(group)
+            raise
+        self.remove_group(group)
+        names = [self._volumes.detail(spec.name) for spec in specs]
+        found = [present(each, "snapshot")[0] for each in self._client.read(*names)]
+        return [_snapshot(item, target) for item, target in zip(found, made, strict=True)]
+
+    def remove_group(self, name: str) -> None:
+        """Remove a consistency group; its mappings go on without it. An absent one counts as removed."""
+        with suppress(NotFound):
+            self._client.change(f"rm{self._stem}consistgrp", name, force=True)
+
+    def groups(self) -> Sequence[Section]:
+        """Return the consistency groups."""
+        return self._client.rows(f"ls{self._stem}consistgrp")
+
+    def _member(self, spec: SnapshotSpec, source: Section, group: str) -> _Target:
+        target = self._target(spec, source)
+        if target.taken is None:
+            self._join(target, group)
+        elif not target.is_complete and target.taken.group != group:
+            self._volumes_gone(target)
+            raise Busy(f"An unfinished snapshot {spec.name!r} of another call was in the way and has been removed.")
+        return target
+
+    # Steps
+
+    def _target(self, spec: SnapshotSpec, source: Section) -> _Target:
+        """Make a snapshot's volume, or find the one that an earlier call has made, whole or not."""
+        pool, size = self._pool(source), source.number("capacity")
+        try:
+            flags = self._provisioning.new(spec.name, pool, size, thin=True, plain=True)
+            made = self._client.change("mkvdisk", **flags)
+        except AlreadyExists:
+            return self._found(spec, source)
+        except NotFound as gone:
+            raise StaleReference(f"The array's pool {pool!r} has gone or has another name now.") from gone
+        return _Target(spec, source, made or self._volumes.section(spec.name).text("id"))
+
+    def _pool(self, source: Section) -> str:
+        """Return the pool of a volume; one whose copies are in two pools tells it in their sections only."""
+        if not objects.lies_in_two_pools(source):
+            return source.text("mdisk_grp_name")
+        _, *copies = present(self._client.read(self._volumes.detail(source.text("name")))[0], "volume")
+        return next(copy.text("mdisk_grp_name") for copy in copies if copy.get("primary") != "no")
+
+    def _found(self, spec: SnapshotSpec, source: Section) -> _Target:
+        found, rows = self._client.read(self._volumes.detail(spec.name), self._volumes.maps(target_vdisk_name=spec.name))
+        if not found:
+            raise Busy(f"Snapshot {spec.name!r} was there a moment ago and is not now.")
+        taken = next(iter(objects.copy_maps(rows)), None)
+        target = _Target(spec, source, found[0].text("id"), taken)
+        if taken is None and found[0].number("capacity") == source.number("capacity"):
+            return target
+        if taken is not None and taken.source == spec.source.name and taken.status != "stopped":
+            return target
+        if target.is_complete:
+            # It is another volume's; whoever asks compares and says so.
+            raise AlreadyExists(f"Snapshot {spec.name!r} exists, of volume {taken.source if taken else ''!r}.")
+        self._volumes_gone(target)
+        raise Busy(f"An unfinished snapshot {spec.name!r} was in the way and has been removed.")
+
+    def _join(self, target: _Target, group: str | None = None) -> str:
+        source, name = target.spec.source.name, target.spec.name
+        try:
+            return self._mappings.make(source, name, copies=False, group=group)
+        except NotFound as gone:
+            # Source or target went meanwhile; which one, decides what a repeat meets.
+            self._volumes_gone(target)
+            self._volumes.section(source)
+            raise Busy(f"Snapshot {name!r} was removed while it was made.") from gone
+        except InvalidRequest as refused:
+            if refused.vendor_code != codes.SIZES_DIFFER:
+                raise
+            self._volumes_gone(target)
+            raise Busy(f"Volume {source!r} grew while its snapshot was made.") from refused
+
+    def _undo_refused(self, error: BlockDriversError, made: Sequence[_Target]) -> bool:
+        """Where the array has refused for good, remove what holds no moment; tell whether it has."""
+        if isinstance(error, Busy | Ambiguous | TransportError | StaleReference | DeadlineExceeded):
+            return False
+        if isinstance(error, AlreadyExists) and not error.differences:
+            return False
+        for target in made:
+            if not target.is_complete:
+                self._volumes_gone(target)
+        return True
+
+    def _volumes_gone(self, target: _Target) -> None:
+        with suppress(NotFound):
+            self.delete(target.spec.name)
+
+
+def group_of(specs: Sequence[SnapshotSpec]) -> str:
+    """Return the name of the consistency group for these snapshots: the same for a repeat."""
+    first = specs[0].name
+    return f"bd{Kind.GROUP}{first[3:]}" if kind_of(first) is not None else f"bd{Kind.GROUP}l-{first}"[:31]
+
+
+def _refuse_other_moments(made: Sequence[_Target]) -> None:
+    taken = [target.spec.name for target in made if target.is_complete]
+    if taken:
+        differences: Mapping[str, tuple[object, object]] = dict.fromkeys(taken, ("taken with the group", "taken before"))
+        raise AlreadyExists(f"Snapshots {', '.join(taken)} were taken at another moment; use other ids.", differences=differences)
+
+
+def _snapshot(item: Section, target: _Target) -> Snapshot:
+    """Return a snapshot that was made just now."""
+    return Snapshot(
+        id=item.text("id"),
+        name=target.spec.name,
+        size=item.number("capacity"),
+        source_id=target.source.text("id"),
+        source_name=target.spec.source.name,
+        wwn=item.get("vdisk_UID").lower() or None,
+    )
