@@ -194,11 +194,9 @@ def deletable(volume: Volume, *, force: bool) -> None:
 
 
 def deletable_snapshot(snapshot: Snapshot) -> None:
-    """Refuse to delete a snapshot that a host or a copy may be reading."""
+    """Refuse to delete a snapshot that a host may be reading."""
     if snapshot.exported:
         raise InUse(f"Snapshot {snapshot.snapshot_id!r} is exported and was not deleted; unexport it first.")
-    if snapshot.copied:
-        raise InUse(f"Snapshot {snapshot.snapshot_id!r} is being copied from and was not deleted; wait until that has ended.")
 
 
 def of_volume(snapshot: Snapshot, volume_name: str, volume_id: str) -> None:

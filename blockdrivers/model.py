@@ -205,8 +205,6 @@ class Snapshot:
     ready: bool = True
     """Whether it holds a point in time; an array with two-step snapshots shows an unfinished one as not ready."""
     exported: bool = False
-    copied: bool = False
-    """Whether a copy or a revert reads from it now, where the array would delete it all the same."""
     description: str = ""
     snapshot_id: str | None = None
     volume_id: str | None = None

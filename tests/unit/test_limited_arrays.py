@@ -13,7 +13,7 @@ from blockdrivers import checks
 from blockdrivers.backend import Backend
 from blockdrivers.driver import Capabilities, ChapRules
 from blockdrivers.errors import InUse, InvalidRequest
-from blockdrivers.model import Chap, Dependant, GiB, Host, Protocol, Snapshot, Volume
+from blockdrivers.model import Chap, Dependant, GiB, Host, Protocol, Volume
 
 VOLUME = Volume("1", "bdvl-v", GiB, "pool", None, thin=True, volume_id="v")
 ABLE = Capabilities(protocols=frozenset({Protocol.ISCSI}), chap=ChapRules(free_username=False))
@@ -34,13 +34,6 @@ def test_a_chap_user_name_that_cannot_be_chosen_is_the_initiators():
     checks.host(Host("a", iqn=IQN, chap=Chap(IQN, "s" * 12)), Protocol.ISCSI, ABLE)
     with pytest.raises(InvalidRequest, match="user name"):
         checks.host(Host("a", iqn=IQN, chap=Chap("somebody", "s" * 12)), Protocol.ISCSI, ABLE)
-
-
-def test_a_snapshot_that_is_copied_from_is_not_deleted():
-    snapshot = Snapshot("2", "bdsl-s", GiB, "1", "bdvl-v", copied=True)
-    with pytest.raises(InUse, match="copied"):
-        checks.deletable_snapshot(snapshot)
-    checks.deletable_snapshot(replace(snapshot, copied=False))
 
 
 class Adding:
