@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from blockdrivers.driver import Capabilities, ChapRules, Driver, SnapshotSpec, Source, VolumeSpec
 from blockdrivers.errors import InUse, InvalidRequest, NotFound, StaleReference
 from blockdrivers.model import (
+    Dependant,
     Export,
     Host,
     InitiatorFacts,
@@ -150,6 +151,10 @@ class SvcDriver(Driver):
         """``lsvdisk``, its copy mappings and host mappings."""
         return self._volumes.get(name)
 
+    def look_up_volume(self, name: str) -> Volume:
+        """``lsvdisk``; ``rmvdisk`` and ``expandvdisksize`` refuse what mappings of either kind forbid."""
+        return self._volumes.look_up(name)
+
     def list_volumes(self) -> Iterable[Volume]:
         """``lsvdisk``, all copy mappings and host mappings."""
         return self._volumes.every(limits=self._parts.features.throttles)
@@ -166,6 +171,9 @@ class SvcDriver(Driver):
         try:
             self._client.change("rmvdisk", volume.name)
         except InUse as refused:
+            if self._mappings.tidy(volume.name):
+                self._client.change("rmvdisk", volume.name)
+                return
             blocking = ", ".join(sorted(self._volumes.get(volume.name).dependants)) or "none that are visible"
             raise _in_use(f"Volume {volume.name!r} has dependants ({blocking}).", refused) from refused
 
@@ -195,20 +203,26 @@ class SvcDriver(Driver):
         """``lsvdisk``, the mapping onto it and its host mappings."""
         return self._snapshots.get(name)
 
+    def look_up_snapshot(self, name: str) -> Snapshot:
+        """``lsvdisk`` and the mapping onto it."""
+        return self._snapshots.look_up(name)
+
     def list_snapshots(self, source: VolumeRef | None = None) -> Iterable[Snapshot]:
         """``lsfcmap``, ``lsvdisk`` and all host mappings."""
         return self._snapshots.every(source)
 
     def delete_snapshot(self, snapshot: Snapshot) -> None:
-        """``rmvdisk -force``, which takes the mapping along."""
-        self._snapshots.delete(snapshot.name)
+        """``rmvdisk -force``, which takes the mapping along; before, whether a host or a copy reads it."""
+        self._snapshots.delete_unused(snapshot.name)
 
     def create_group_snapshot(self, specs: Sequence[SnapshotSpec]) -> Sequence[Snapshot]:
         """``mkfcconsistgrp``, a mapping each, ``startfcconsistgrp -prep``, ``rmfcconsistgrp`` (sheet, 3.9)."""
         return self._snapshots.create_group(specs)
 
     def revert_volume(self, volume: Volume, snapshot: Snapshot) -> None:
-        """``mkfcmap`` back, ``startfcmap -prep -restore`` (sheet, 3.5)."""
+        """``mkfcmap`` back, ``startfcmap -prep -restore`` (sheet, 3.5); the array would do so under a host's feet."""
+        if Dependant.EXPORT not in volume.dependants and self._parts.hosts.seen(volume.name):
+            raise InUse(f"Volume {volume.name!r} is exported.")
         self._reverts.run(volume, snapshot)
 
     # Exports

@@ -97,6 +97,15 @@ class Mappings:
             wait_until(lambda: self._at_rest(found.id), what=f"copy mapping {found.id} to stop")
         self._remove(found, force=found.status == "copying")
 
+    def tidy(self, name: str) -> bool:
+        """Take down the complete copies that a volume is still part of; tell whether there was one."""
+        asks = (self._volumes.maps(source_vdisk_name=name), self._volumes.maps(target_vdisk_name=name))
+        maps = [found for rows in self._client.read(*asks) for found in objects.copy_maps(rows)]
+        over = [found for found in maps if found.is_complete and not (found.source == name and found.is_snapshot)]
+        for found in over:
+            self.take_down(found)
+        return bool(over)
+
     def discard(self, map_id: str) -> None:
         """Remove a mapping that was never started; an absent one counts as removed."""
         with suppress(NotFound):

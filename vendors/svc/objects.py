@@ -159,7 +159,6 @@ def snapshot(item: Section, taken: CopyMap | None, *, mapped: bool) -> Snapshot:
         wwn=item.get("vdisk_UID").lower() or None,
         ready=taken is not None and taken.holds_moment,
         exported=mapped,
-        copied=map_count(item) > 1,
     )
 
 
@@ -185,7 +184,10 @@ def _state(item: Section, own: str, maps: Sequence[CopyMap]) -> VolumeState:
 
 
 def _dependants(item: Section, own: str, maps: Sequence[CopyMap], *, mapped: bool) -> frozenset[Dependant]:
-    found = {Dependant.SNAPSHOT if each.source == own and each.is_snapshot else Dependant.COPY for each in maps}
+    """Return what hangs on a volume. A copy that is complete and was not tidied up does not: deleting the volume does that."""
+    kinds = {each.id: Dependant.SNAPSHOT if each.source == own and each.is_snapshot else Dependant.COPY for each in maps}
+    over = {each.id for each in maps if each.is_complete}
+    found = {kind for identifier, kind in kinds.items() if kind is Dependant.SNAPSHOT or identifier not in over}
     if mapped:
         found.add(Dependant.EXPORT)
     if item.get("RC_id"):

@@ -16,6 +16,7 @@ from blockdrivers.errors import (
     BlockDriversError,
     Busy,
     DeadlineExceeded,
+    InUse,
     InvalidRequest,
     NotFound,
     StaleReference,
@@ -63,13 +64,24 @@ class Snapshots:
 
     def get(self, name: str) -> Snapshot:
         """Return a snapshot, or raise `NotFound`."""
-        asks = (self._volumes.detail(name), self._volumes.maps(target_vdisk_name=name), Ask("lsvdiskhostmap", name))
-        found, rows, mappings = self._client.read(*asks)
+        found, rows, mappings = self._client.read(*self._asks(name), Ask("lsvdiskhostmap", name))
+        return self._read(name, found, rows, mapped=bool(mappings))
+
+    def look_up(self, name: str) -> Snapshot:
+        """Return the same without a look at who sees it."""
+        found, rows = self._client.read(*self._asks(name))
+        return self._read(name, found, rows, mapped=False)
+
+    def _asks(self, name: str) -> tuple[Ask, Ask]:
+        return self._volumes.detail(name), self._volumes.maps(target_vdisk_name=name)
+
+    @staticmethod
+    def _read(name: str, found: Sequence[Section] | None, rows: Sequence[Section] | None, *, mapped: bool) -> Snapshot:
         item = present(found, f"snapshot {name!r}")[0]
         taken = next(iter(objects.copy_maps(rows)), None)
         if taken is None and kind_of(name) is not Kind.SNAPSHOT:
             raise NotFound(f"The array's volume {name!r} is no snapshot.")
-        return objects.snapshot(item, taken, mapped=bool(mappings))
+        return objects.snapshot(item, taken, mapped=mapped)
 
     def every(self, source: VolumeRef | None) -> Iterator[Snapshot]:
         """Yield the snapshots of one volume, or all."""
@@ -100,8 +112,20 @@ class Snapshots:
             raise
         return _snapshot(item, target)
 
+    def delete_unused(self, name: str) -> None:
+        """Delete a snapshot; `InUse` while a host sees it or bytes are copied from it.
+
+        A copy that begins in between is not taken for complete: its mapping goes with the snapshot, and it says so.
+        """
+        mappings, rows = self._client.read(Ask("lsvdiskhostmap", name), self._volumes.maps(source_vdisk_name=name))
+        if mappings:
+            raise InUse(f"Snapshot {name!r} is exported.")
+        if any(not found.is_complete for found in objects.copy_maps(rows)):
+            raise InUse(f"Snapshot {name!r} is being copied from; wait until that has ended.")
+        self.delete(name)
+
     def delete(self, name: str) -> None:
-        """Delete a snapshot's volume with its mapping (``rmvdisk -force``); `NotFound` when it has gone."""
+        """Delete a snapshot's volume with its mappings (``rmvdisk -force``); `NotFound` when it has gone."""
         self._client.change("rmvdisk", name, force=True)
 
     # Several at one moment

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from blockdrivers.deadline import deadline, note, wait_until
-from blockdrivers.errors import Ambiguous, Busy, DeadlineExceeded, InvalidRequest, NotFound, TransportError
+from blockdrivers.errors import Ambiguous, Busy, DeadlineExceeded, InvalidRequest, TransportError
 from blockdrivers.model import Pool, Volume
 from blockdrivers.naming import Kind, kind_of
 from vendors.svc import objects
@@ -135,25 +135,34 @@ class Volumes:
         return Ask(f"ls{self._stem}map", flags={"filtervalue": joined} if joined else {})
 
     def get(self, name: str) -> Volume:
-        """Return a volume; one that is still being copied under its helper's name counts, too.
+        """Return a volume with all that hangs on it; a clone that has only its helper's name yet counts, too.
 
         What few volumes have (copy mappings) is asked for only where there is some: each command takes the array its time.
         """
-        helper = helper_of(name)
-        asks = [self.detail(name), Ask("lsvdiskhostmap", name), *([self.detail(helper)] if helper else [])]
-        found, mappings, *copied = self._client.read(*asks) if self._client.joins else self._one_by_one(*asks)
-        if found:
-            return objects.volume(found[0], found[1:], self._maps_of(found[0]), mapped=bool(mappings))
-        if copied and copied[0]:
-            return objects.volume(copied[0][0], copied[0][1:], [], mapped=False, name=name)
-        raise NotFound(f"The array has no volume {name!r}.")
+        found, mappings = self._read(name, Ask("lsvdiskhostmap", name))
+        if found is None:
+            return self._unfinished(name, mappings)
+        return objects.volume(found[0], found[1:], self._maps_of(found[0]), mapped=bool(mappings))
 
-    def _one_by_one(self, detail: Ask, mappings: Ask, *helper: Ask) -> list[Sequence[Section] | None]:
-        """Ask the same where every inquiry is a round trip, and leave out what the answers so far make needless."""
-        found = self._client.read(detail)[0]
-        if found:
-            return [found, self._client.read(mappings)[0]]
-        return [None, None, *(self._client.read(ask)[0] for ask in helper)]
+    def look_up(self, name: str) -> Volume:
+        """Return the same without mappings of either kind."""
+        found, unfinished = self._read(name)
+        return self._unfinished(name, unfinished) if found is None else objects.volume(found[0], found[1:], [], mapped=False)
+
+    def _read(self, name: str, *ask: Ask) -> tuple[Sequence[Section] | None, Sequence[Section] | None]:
+        """Return a volume's sections and what was asked for besides; of one that is absent, None and its helper's."""
+        helper = [self.detail(found) for found in (helper_of(name),) if found]
+        if not self._client.joins:
+            # Where every inquiry is a round trip, the answers so far make some of them needless.
+            found = self._client.read(self.detail(name))[0]
+            others = [self._client.read(each)[0] for each in (ask if found else helper)]
+            return found or None, next(iter(others), None)
+        found, *others = self._client.read(self.detail(name), *ask, *helper)
+        return (found, next(iter(others[: len(ask)]), None)) if found else (None, next(iter(others[len(ask) :]), None))
+
+    def _unfinished(self, name: str, sections: Sequence[Section] | None) -> Volume:
+        item, *copies = present(sections, f"volume {name!r}")
+        return objects.volume(item, copies, [], mapped=False, name=name)
 
     def _maps_of(self, item: Section) -> list[CopyMap]:
         if not objects.map_count(item):
