@@ -10,7 +10,7 @@ from functools import partial
 from blockdrivers.backend import Backend
 from blockdrivers.errors import BlockDriversError, InUse, NotFound, NotSupported
 from blockdrivers.model import Dependant, Snapshot, Volume
-from blockdrivers.naming import identifier_of
+from blockdrivers.naming import Kind, array_name, identifier_of
 from conformance.suite import ids
 from conformance.suite.settings import Settings
 
@@ -99,6 +99,17 @@ class Cleaner:
         self._each("snapshot", self._snapshots(), self._remove_snapshot)
         volumes = self._volumes()
         self._each("volume", volumes, self._remove_volume)
+        if not self.backend.capabilities.description_bytes:
+            self._clean_untold()
+
+    def _clean_untold(self) -> None:
+        """Remove what was made under ids that no list can tell: too long for a name, on an array without descriptions."""
+        longest = self.backend.capabilities.names
+        for identifier in sorted(self.tracked):
+            if identifier_of(array_name(Kind.SNAPSHOT, identifier, longest.snapshot)) is None:
+                self._try(f"snapshot {identifier}", partial(self.backend.delete_snapshot, identifier))
+            if identifier_of(array_name(Kind.VOLUME, identifier, longest.volume)) is None:
+                self._try(f"volume {identifier}", partial(self.backend.delete_volume, identifier, force=True))
 
     def _volumes(self) -> list[Volume]:
         return [
