@@ -132,8 +132,7 @@ class Snapshots:
 
     def create_group(self, specs: Sequence[SnapshotSpec]) -> list[Snapshot]:
         """Take snapshots of several volumes at one moment, through a consistency group that is gone afterwards."""
-        sources = self._client.read(*(self._volumes.detail(spec.source.name) for spec in specs))
-        items = [present(found, f"volume {spec.source.name!r}")[0] for found, spec in zip(sources, specs, strict=True)]
+        items = self._sources(specs)
         group = group_of(specs)
         with suppress(AlreadyExists):
             # One that is there is an earlier call's, cut off.
@@ -142,19 +141,36 @@ class Snapshots:
         try:
             for spec, item in zip(specs, items, strict=True):
                 made.append(self._member(spec, item, group))
-            if all(target.is_complete for target in made):
-                self.remove_group(group)
-                raise AlreadyExists("Every snapshot of the group exists.")
-            _refuse_other_moments(made)
             self._mappings.start_group(group)
         except BlockDriversError as error:
             if self._undo_refused(error, made):
                 self.remove_group(group)
             raise
         self.remove_group(group)
-        names = [self._volumes.detail(spec.name) for spec in specs]
-        found = [present(each, "snapshot")[0] for each in self._client.read(*names)]
-        return [_snapshot(item, target) for item, target in zip(found, made, strict=True)]
+        found = self._client.read(*(self._volumes.detail(spec.name) for spec in specs))
+        snapshots = [present(each, "snapshot")[0] for each in found]
+        return [_snapshot(item, target) for item, target in zip(snapshots, made, strict=True)]
+
+    def _sources(self, specs: Sequence[SnapshotSpec]) -> list[Section]:
+        """Return the volumes that are to be taken, once none of them has its snapshot yet; nothing is made before."""
+        asks = [self._volumes.detail(spec.source.name) for spec in specs]
+        asks += [self._volumes.maps(target_vdisk_name=spec.name) for spec in specs]
+        answers = self._client.read(*asks)
+        maps = [found for rows in answers[len(specs) :] for found in objects.copy_maps(rows)]
+        taken = [found.target for found in maps if found.holds_moment]
+        if len(taken) == len(specs):
+            self.remove_group(group_of(specs))
+            raise AlreadyExists("Every snapshot of the group exists.")
+        if taken:
+            for unfinished in (found.target for found in maps if not found.holds_moment):
+                self._gone(unfinished)
+            self.remove_group(group_of(specs))
+            differences: Mapping[str, tuple[object, object]] = dict.fromkeys(taken, ("taken with the group", "taken before"))
+            raise AlreadyExists(
+                f"Snapshots {', '.join(taken)} were taken at another moment; use other ids.", differences=differences
+            )
+        named = zip(answers, specs, strict=False)
+        return [present(found, f"volume {spec.source.name!r}")[0] for found, spec in named]
 
     def remove_group(self, name: str) -> None:
         """Remove a consistency group; its mappings go on without it. An absent one counts as removed."""
@@ -167,10 +183,12 @@ class Snapshots:
 
     def _member(self, spec: SnapshotSpec, source: Section, group: str) -> _Target:
         target = self._target(spec, source)
+        if target.is_complete:
+            raise Busy(f"Snapshot {spec.name!r} was taken while its group was prepared.")
         if target.taken is None:
             self._join(target, group)
-        elif not target.is_complete and target.taken.group != group:
-            self._volumes_gone(target)
+        elif target.taken.group != group:
+            self._gone(target.spec.name)
             raise Busy(f"An unfinished snapshot {spec.name!r} of another call was in the way and has been removed.")
         return target
 
@@ -208,7 +226,7 @@ class Snapshots:
         if target.is_complete:
             # It is another volume's; whoever asks compares and says so.
             raise AlreadyExists(f"Snapshot {spec.name!r} exists, of volume {taken.source if taken else ''!r}.")
-        self._volumes_gone(target)
+        self._gone(target.spec.name)
         raise Busy(f"An unfinished snapshot {spec.name!r} was in the way and has been removed.")
 
     def _join(self, target: _Target, group: str | None = None) -> str:
@@ -217,13 +235,13 @@ class Snapshots:
             return self._mappings.make(source, name, copies=False, group=group)
         except NotFound as gone:
             # Source or target went meanwhile; which one, decides what a repeat meets.
-            self._volumes_gone(target)
+            self._gone(target.spec.name)
             self._volumes.section(source)
             raise Busy(f"Snapshot {name!r} was removed while it was made.") from gone
         except InvalidRequest as refused:
             if refused.vendor_code != codes.SIZES_DIFFER:
                 raise
-            self._volumes_gone(target)
+            self._gone(target.spec.name)
             raise Busy(f"Volume {source!r} grew while its snapshot was made.") from refused
 
     def _undo_refused(self, error: BlockDriversError, made: Sequence[_Target]) -> bool:
@@ -234,25 +252,18 @@ class Snapshots:
             return False
         for target in made:
             if not target.is_complete:
-                self._volumes_gone(target)
+                self._gone(target.spec.name)
         return True
 
-    def _volumes_gone(self, target: _Target) -> None:
+    def _gone(self, name: str) -> None:
         with suppress(NotFound):
-            self.delete(target.spec.name)
+            self.delete(name)
 
 
 def group_of(specs: Sequence[SnapshotSpec]) -> str:
     """Return the name of the consistency group for these snapshots: the same for a repeat."""
     first = specs[0].name
     return f"bd{Kind.GROUP}{first[3:]}" if kind_of(first) is not None else f"bd{Kind.GROUP}l-{first}"[:31]
-
-
-def _refuse_other_moments(made: Sequence[_Target]) -> None:
-    taken = [target.spec.name for target in made if target.is_complete]
-    if taken:
-        differences: Mapping[str, tuple[object, object]] = dict.fromkeys(taken, ("taken with the group", "taken before"))
-        raise AlreadyExists(f"Snapshots {', '.join(taken)} were taken at another moment; use other ids.", differences=differences)
 
 
 def _snapshot(item: Section, target: _Target) -> Snapshot:
