@@ -70,7 +70,8 @@ $(VENV)/.dev: pyproject.toml
 
 $(VENV)-cinder/.installed: pyproject.toml
 	test -x $(VENV)-cinder/bin/python || $(PYTHON) -m venv $(VENV)-cinder
-	$(VENV)-cinder/bin/python -m pip install --quiet --disable-pip-version-check 'cinder==29.0.0' 'netapp-ontap==9.19.1.0'
+	$(VENV)-cinder/bin/python -m pip install --quiet --disable-pip-version-check \
+		'cinder==29.0.0' 'netapp-ontap==9.19.1.0' 'python-3parclient>=4.4,<5'
 	touch $@
 
 clean:
