@@ -110,6 +110,7 @@ class _Call:
     method: str
     path: str
     json: object | None
+    body: tuple[str, bytes] | None
     params: Mapping[str, str]
     absolute: bool
     changes: bool
@@ -157,6 +158,7 @@ class HttpTransport:
         path: str,
         *,
         json: object | None = None,
+        body: tuple[str, bytes] | None = None,
         params: Mapping[str, str] | None = None,
         absolute: bool = False,
         changes: bool | None = None,
@@ -168,6 +170,7 @@ class HttpTransport:
             method: HTTP method.
             path: below the session's prefix; with `absolute`, from the root of the server.
             json: body.
+            body: another body than JSON: media type and bytes.
             params: query.
             absolute: see `path`.
             changes: whether the request changes the array; by default everything but GET and HEAD does.
@@ -180,7 +183,7 @@ class HttpTransport:
             AuthExpired, LoginRefused, CertificateError, DeadlineExceeded.
         """
         changing = method not in {"GET", "HEAD"} if changes is None else changes
-        call = _Call(method, path, json, params or {}, absolute, changing, operation or f"{method} {path}")
+        call = _Call(method, path, json, body, params or {}, absolute, changing, operation or f"{method} {path}")
         with self._pool.lent() as session:
             try:
                 answer = self._failover.anywhere(lambda controller: self._at(controller, session, call), changes=changing)
@@ -258,7 +261,7 @@ class HttpTransport:
 
     def _sender(self, controller: _Controller, session: requests.Session) -> Send:
         def send(method: str, path: str, *, json: object | None = None, headers: Mapping[str, str] | None = None) -> Response:
-            call = _Call(method, path, json, {}, absolute=False, changes=False, operation=f"{method} sessions")
+            call = _Call(method, path, json, None, {}, absolute=False, changes=False, operation=f"{method} sessions")
             return self._send(controller, session, call, Login(headers or {}))
 
         return send
@@ -275,8 +278,9 @@ class HttpTransport:
                 call.method,
                 _url(controller.address, login.prefix, call),
                 json=call.json,
+                data=None if call.body is None else call.body[1],
                 params=dict(call.params),
-                headers=dict(login.headers),
+                headers=dict(login.headers) | ({} if call.body is None else {"Content-Type": call.body[0]}),
                 timeout=(connect, read),
                 verify=self._tls.verification,
                 allow_redirects=False,
@@ -368,6 +372,14 @@ class _PinningAdapter(HTTPAdapter):
         if not tls.check_hostname:
             self._checks["assert_hostname"] = False
         super().__init__(pool_connections=4, pool_maxsize=1)
+
+    def request_url(self, request: requests.PreparedRequest, proxies: Mapping[str, str] | None) -> str:
+        """Return what stands in the request line: a dot that is to stay escaped in its path is escaped twice by the caller.
+
+        requests writes ``%2E`` as a dot, and some interfaces tell the two apart.
+        """
+        path, mark, query = super().request_url(request, proxies).partition("?")
+        return path.replace("%252E", "%2E") + mark + query
 
     def init_poolmanager(self, connections: int, maxsize: int, block: bool = False, **kwargs: Any) -> None:
         """Hand the checks to every pool."""

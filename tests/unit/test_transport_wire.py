@@ -238,6 +238,15 @@ def test_a_server_error_that_is_the_interface_s_own_refusal_leaves_nothing_open(
         connect(refusing).request("POST", "x")
 
 
+def test_another_body_than_json_and_a_dot_that_stays_escaped(serve, connect):
+    server = serve()
+    connect(server).request("POST", "files/a%252Eb", body=("text/plain", b"x"), params={"q": "%2E"})
+    (request,) = [request for request in server.requests if request.method == "POST" and "files" in request.path]
+    assert "/files/a%2Eb" in request.path
+    assert request.headers["content-type"] == "text/plain"
+    assert request.body == b"x"
+
+
 # Trust
 
 
