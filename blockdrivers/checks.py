@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import replace
@@ -137,6 +138,8 @@ def host(wanted: Host, via: Protocol, capabilities: Capabilities) -> Host:
         raise InvalidRequest(f"Host {wanted.name!r} needs an iSCSI qualified name for an iSCSI export; got {wanted.iqn!r}.")
     if via is Protocol.FC and not wanted.wwpns:
         raise InvalidRequest(f"Host {wanted.name!r} needs at least one WWPN for an FC export.")
+    if via is Protocol.NFS:
+        _addresses(wanted, capabilities)
     if wanted.chap is not None:
         _chap(wanted, via, capabilities)
     return replace(wanted, wwpns=tuple(wwpn(text) for text in wanted.wwpns))
@@ -147,6 +150,16 @@ def initiators_of(wanted: Host | str, via: Protocol, capabilities: Capabilities)
     if isinstance(wanted, str):
         raise InvalidRequest(f"This array knows no hosts; give the initiators of {wanted!r} as well.")
     return host(wanted, via, capabilities)
+
+
+def _addresses(wanted: Host, capabilities: Capabilities) -> None:
+    if capabilities.export_rules and not wanted.addresses:
+        raise InvalidRequest(f"Host {wanted.name!r} needs at least one IP address for an NFS export.")
+    for address in wanted.addresses:
+        try:
+            ipaddress.ip_address(address)
+        except ValueError:
+            raise InvalidRequest(f"Host {wanted.name!r} has {address!r} among its IP addresses, which is none.") from None
 
 
 def _chap(wanted: Host, via: Protocol, capabilities: Capabilities) -> None:

@@ -114,6 +114,8 @@ class Capabilities:
     group_snapshots: bool = False
     export_snapshots: bool = False
     chap: ChapRules | None = None
+    export_rules: bool = False
+    """Whether an export over NFS lets the host's addresses in; else that is the administrator's business."""
     list_objects: bool = True
     """Whether volumes and snapshots can be listed; some command lines have no such query. Without, nothing can be swept."""
     find_snapshots: bool = True

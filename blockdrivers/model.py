@@ -263,6 +263,8 @@ class Export:
     """FC only: initiator WWPN -> target WWPNs that it can reach."""
     location: str | None = None
     """NFS: ``server:/path/file``; RBD: ``pool/image``."""
+    format: str | None = None
+    """NFS: how the disk's bytes are in the file, ``raw`` or ``qcow2``; never to be guessed from them."""
     chap: Chap | None = None
 
 

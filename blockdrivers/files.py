@@ -1,0 +1,475 @@
+"""Volumes that are files of a share: the part of the driver contract that is the same for every file server.
+
+A share has no descriptions and no hosts, so names hold everything: a volume is a file of its name, its snapshot a file
+``SNAPSHOT{VOLUME}``, an export to a host a symbolic link ``HOST{VOLUME}``, and a host that was let in a link ``HOST`` whose target is
+its addresses. One look at a share's names tells all of a volume. What is being made bears the name of a helper, and gets its own name
+last: so what has a volume's name is whole.
+
+How a server is asked is a `FileStore`'s.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from abc import ABC, abstractmethod
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from blockdrivers.driver import Driver, SnapshotSpec, Source, VolumeSpec
+from blockdrivers.errors import AlreadyExists, InUse, InvalidRequest, NotFound, StaleReference
+from blockdrivers.model import (
+    Dependant,
+    Export,
+    Host,
+    InitiatorFacts,
+    Leftover,
+    Protocol,
+    Qos,
+    Snapshot,
+    SnapshotRef,
+    Volume,
+    VolumeRef,
+)
+from blockdrivers.naming import Kind, kind_of
+
+_LEGAL = re.compile(r"[A-Za-z0-9_.-]+")
+_OF = re.compile(r"(?P<name>[^{}]+)\{(?P<volume>[^{}]+)\}")
+_REMEMBERED = 8192
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A file or link at the root of a share."""
+
+    name: str
+    pool: str
+    id: str = ""
+    """Stays with the file when it is renamed, and is never a later file's."""
+    size: int = 0
+    """Bytes of the disk that it is."""
+    thin: bool = True
+    target: str | None = None
+    """Of a symbolic link; None for a file."""
+    qos_id: str | None = None
+    allocated_bytes: int | None = None
+
+
+class FileStore(ABC):
+    """The shares of one server. Every method raises the driver contract's errors; names are at the root of a share."""
+
+    @abstractmethod
+    def pools(self) -> Sequence[str]:
+        """Return the names of the shares, as they were last seen."""
+
+    @abstractmethod
+    def known(self, pool: str) -> str:
+        """Return the name of a share that is there; `InvalidRequest` for any other."""
+
+    @abstractmethod
+    def entries(self, pool: str, patterns: Sequence[str]) -> Sequence[Entry]:
+        """Return what matches any shell-style pattern, in one request where the server has one for that; more may be returned."""
+
+    @abstractmethod
+    def create(self, pool: str, name: str, size: int, *, thin: bool) -> None:
+        """Make a whole file that reads as zeros; `AlreadyExists`."""
+
+    @abstractmethod
+    def resize(self, entry: Entry, size: int) -> None:
+        """Grow a file."""
+
+    @abstractmethod
+    def clone(self, pool: str, source: str, target: str, *, overwrite: bool = False) -> None:
+        """Let the target hold what the source holds now, and return when it does; `AlreadyExists` unless it is overwritten."""
+
+    @abstractmethod
+    def copy(self, pool: str, source: str, to: str, target: str) -> None:
+        """Copy a file into another share, over what is there, and return when it is whole."""
+
+    @abstractmethod
+    def rename(self, pool: str, name: str, to: str) -> None:
+        """Give an entry another name; `AlreadyExists`."""
+
+    @abstractmethod
+    def delete(self, pool: str, name: str) -> None:
+        """Remove an entry; `NotFound`."""
+
+    @abstractmethod
+    def link(self, pool: str, name: str, target: str) -> None:
+        """Make a symbolic link; `AlreadyExists`."""
+
+    @abstractmethod
+    def location(self, pool: str, name: str) -> str:
+        """Return what a host mounts and opens: ``server:/path/file``."""
+
+    @property
+    def format(self) -> str:
+        """How a disk's bytes are in its file: ``raw`` or ``qcow2``."""
+        return "raw"
+
+    @abstractmethod
+    def reserve(self, entry: Entry, *, thin: bool) -> None:
+        """Give a file its provisioning; where it cannot be told from outside, nothing is to be done."""
+
+    @abstractmethod
+    def admit(self, pool: str, addresses: Sequence[str]) -> None:
+        """Let these addresses use the share; again is fine. Nothing is done where that is the administrator's."""
+
+    @abstractmethod
+    def dismiss(self, pool: str, addresses: Sequence[str]) -> None:
+        """Do so no more."""
+
+
+class FilesDriver(Driver):
+    """Volumes that are files; what is left to a family are capabilities, facts and pools."""
+
+    def __init__(self, store: FileStore) -> None:
+        self._store = store
+        self._guard = threading.Lock()
+        self._places: OrderedDict[str, tuple[str, str]] = OrderedDict()
+        self._admitted: set[tuple[str, str, tuple[str, ...]]] = set()
+
+    def initiators(self) -> Sequence[InitiatorFacts]:
+        """There are none."""
+        return ()
+
+    # Volumes
+
+    def create_volume(self, spec: VolumeSpec) -> Volume:
+        """Make a file."""
+        self._store.create(self._store.known(spec.pool), spec.name, spec.size, thin=spec.thin)
+        return self._alone(spec)
+
+    def get_volume(self, name: str) -> Volume:
+        """Return the file of that name with what hangs on it, from the share that it was last seen in or from any."""
+        entry, others = self._find(_checked(name))
+        return self._volume(entry, others)
+
+    def list_volumes(self) -> Iterable[Volume]:
+        """Yield every file that is no snapshot."""
+        for pool in self._store.pools():
+            entries = list(self._store.entries(pool, ["*"]))
+            hanging = _by_volume(entries)
+            for entry in entries:
+                if entry.target is None and _OF.fullmatch(entry.name) is None:
+                    yield self._volume(entry, hanging.get(entry.name, ()))
+
+    def extend_volume(self, volume: Volume, size: int) -> None:
+        """Grow a file."""
+        self._store.resize(Entry(volume.name, volume.pool, volume.id, volume.size, volume.thin), size)
+
+    def delete_volume(self, volume: Volume) -> None:
+        """Remove a file, and the limits on it."""
+        if volume.qos_id is not None:
+            self.set_qos(volume, Qos(), volume.name)
+        self._store.delete(volume.pool, volume.name)
+        self._forget(volume.name)
+
+    def clone_volume(self, source: Source, spec: VolumeSpec, temporary: str) -> Volume:
+        """Clone or copy under the helper's name, let it grow, and name it last."""
+        pool, name = self._place_of(source)
+        self._store.known(spec.pool)
+        grows = spec.source_size is not None and spec.size > spec.source_size
+        try:
+            if pool != spec.pool:
+                self._store.copy(pool, name, spec.pool, temporary)
+            elif grows or not spec.thin:
+                self._store.clone(pool, name, temporary, overwrite=True)
+            else:
+                self._store.clone(pool, name, spec.name)
+                return self._alone(spec)
+            made = Entry(temporary, spec.pool, size=spec.source_size or spec.size, thin=True)
+            if grows:
+                self._store.resize(made, spec.size)
+            self._store.reserve(made, thin=spec.thin)
+            self._store.rename(spec.pool, temporary, spec.name)
+        except (AlreadyExists, InvalidRequest, NotFound):
+            self._remove(spec.pool, temporary)
+            raise
+        return self._alone(spec)
+
+    def abandon_clone(self, volume: Volume, temporary: str) -> None:
+        """Nothing that is unfinished has a volume's name."""
+
+    # Snapshots
+
+    def create_snapshot(self, spec: SnapshotSpec) -> Snapshot:
+        """Clone a file within its share."""
+        pool = self._pool_of(spec.source)
+        name = _of(spec.name, spec.source.name)
+        try:
+            self._store.clone(pool, spec.source.name, name)
+        except NotFound as gone:
+            raise self._moved(spec.source, gone) from gone
+        found = [entry for entry in self._everywhere([_of(spec.name, "*")]) if _parsed(entry)[0] == spec.name]
+        if any(_parsed(entry)[1] != spec.source.name or entry.pool != pool for entry in found):
+            self._store.delete(pool, name)
+            raise AlreadyExists(f"There is a snapshot {spec.name!r} of another volume.")
+        mine = next((entry for entry in found if entry.name == name), None)
+        if mine is None:
+            raise StaleReference(f"Snapshot {spec.name!r} was there a moment ago and is not now.")
+        return self._snapshot(mine)
+
+    def get_snapshot(self, name: str) -> Snapshot:
+        """Return the file whose name begins so."""
+        _checked(name)
+        for entry in self._everywhere([_of(name, "*")]):
+            if entry.target is None and _parsed(entry)[0] == name:
+                return self._snapshot(entry)
+        raise NotFound(f"There is no snapshot {name!r} on any share.")
+
+    def list_snapshots(self, source: VolumeRef | None = None) -> Iterable[Snapshot]:
+        """Yield the snapshots of a volume, or of all."""
+        for entry in self._everywhere([_of("*", "*" if source is None else source.name)]):
+            if _is_snapshot(entry) and (source is None or _parsed(entry)[1] == source.name):
+                yield self._snapshot(entry)
+
+    def delete_snapshot(self, snapshot: Snapshot) -> None:
+        """Remove a snapshot's file."""
+        pool, name = self._place_of(snapshot.ref)
+        self._store.delete(pool, name)
+        self._forget(name)
+
+    def revert_volume(self, volume: Volume, snapshot: Snapshot) -> None:
+        """Clone the snapshot over its volume."""
+        self._store.clone(volume.pool, _of(snapshot.name, volume.name), volume.name, overwrite=True)
+
+    # Exports
+
+    def export(self, source: Source, host: Host, host_name: str, protocol: Protocol) -> Export:
+        """Let the host in, and note that it uses the file."""
+        entry, _ = self._find(source.name)
+        key = (entry.pool, host_name, host.addresses)
+        if key not in self._admitted:
+            # First what is to be let in, so that whoever removes the host knows.
+            self._record(entry.pool, host_name, ",".join(host.addresses) or "-")
+            self._store.admit(entry.pool, host.addresses)
+            self._admitted.add(key)
+        self._note(entry.pool, _of(host_name, source.name), "-")
+        return self._export(entry, host_name)
+
+    def unexport(self, source: Source, host_name: str, protocol: Protocol) -> None:
+        """Take the note away."""
+        entry, _ = self._find(source.name)
+        self._store.delete(entry.pool, _of(host_name, source.name))
+
+    def list_exports(self, source: Source) -> Sequence[Export]:
+        """Return one export for each note."""
+        entry, others = self._find(source.name)
+        return [self._export(entry, _parsed(other)[0]) for other in others if other.target is not None]
+
+    def remove_host(self, host_name: str) -> None:
+        """Let a host in no more; `InUse` while it uses a file."""
+        records = []
+        for entry in self._everywhere([host_name, _of(host_name, "*")]):
+            if entry.name == host_name and entry.target is not None:
+                records.append(entry)
+            elif entry.target is not None and _parsed(entry)[0] == host_name:
+                raise InUse(f"Host {host_name!r} still has exports; take them away first.")
+        if not records:
+            raise NotFound(f"There is no host {host_name!r} on any share.")
+        self._admitted = {key for key in self._admitted if key[1] != host_name}
+        for record in records:
+            addresses = [address for address in str(record.target).split(",") if address != "-"]
+            self._store.dismiss(record.pool, addresses)
+            self._remove(record.pool, host_name)
+
+    # Names
+
+    def rename_volume(self, volume: Volume, name: str, description: str) -> Volume:
+        """Rename a file, after what hangs on it, whose names hold the volume's."""
+        for pool in self._store.pools():
+            if pool != volume.pool and any(entry.name == name for entry in self._store.entries(pool, [name])):
+                raise AlreadyExists(f"There is a file {name!r} in {pool!r}.")
+        _, others = self._find(volume.name)
+        if any(entry.name == name for entry in self._store.entries(volume.pool, [name])):
+            raise AlreadyExists(f"There is a file {name!r} in {volume.pool!r}.")
+        for entry in others:
+            self._store.rename(entry.pool, entry.name, _of(_parsed(entry)[0], name))
+        self._store.rename(volume.pool, volume.name, name)
+        self._forget(volume.name)
+        return self.get_volume(name)
+
+    def rename_snapshot(self, snapshot: Snapshot, name: str, description: str) -> Snapshot:
+        """Rename a snapshot's file."""
+        pool, old = self._place_of(snapshot.ref)
+        self._store.rename(pool, old, _of(name, snapshot.source_name))
+        self._forget(old)
+        return self.get_snapshot(name)
+
+    def leftovers(self) -> Iterable[Leftover]:
+        """Yield helpers' files, second files of a volume's name, and what hangs on no volume."""
+        seen: set[str] = set()
+        for pool in self._store.pools():
+            entries = list(self._store.entries(pool, ["*"]))
+            there = {entry.name for entry in entries}
+            for entry in entries:
+                name, volume = _parsed(entry)
+                if kind_of(name) is Kind.TEMPORARY:
+                    yield Leftover("file", pool, entry.name, "A helper file of a clone that was not completed.")
+                elif kind_of(name) in {Kind.SNAPSHOT, Kind.HOST} and volume is not None and volume not in there:
+                    yield Leftover("file", pool, entry.name, f"There is no volume {volume!r} that it is of.")
+                elif volume is None and kind_of(name) is Kind.VOLUME and name in seen:
+                    yield Leftover("double", pool, entry.name, f"A second file of that name, in {pool}; its making was cut off.")
+            seen |= {entry.name for entry in entries if entry.target is None}
+
+    def remove_leftover(self, leftover: Leftover) -> None:
+        """Remove one of them where it still is one."""
+        if any((found.kind, found.id, found.name) == (leftover.kind, leftover.id, leftover.name) for found in self.leftovers()):
+            self._remove(leftover.id, leftover.name)
+
+    # Places
+
+    def _find(self, name: str) -> tuple[Entry, Sequence[Entry]]:
+        """Return a volume's file and what hangs on it; asked first where it was last seen."""
+        remembered = self._remembered(name)
+        pools = list(self._store.pools())
+        if remembered is not None and remembered[0] in pools:
+            pools.remove(remembered[0])
+            pools.insert(0, remembered[0])
+        for pool in pools:
+            entries = self._store.entries(pool, [name, _of("*", name)])
+            mine = next((entry for entry in entries if entry.name == name and entry.target is None), None)
+            if mine is not None:
+                self._remember(mine)
+                return mine, [entry for entry in entries if _parsed(entry)[1] == name]
+        self._forget(name)
+        raise NotFound(f"There is no file {name!r} on any share.")
+
+    def _everywhere(self, patterns: Sequence[str]) -> Iterator[Entry]:
+        for pool in self._store.pools():
+            for entry in self._store.entries(pool, patterns):
+                self._remember(entry)
+                yield entry
+
+    def _pool_of(self, source: VolumeRef) -> str:
+        remembered = self._remembered(source.name)
+        if source.id is not None and remembered is not None and remembered[1] == source.id:
+            return remembered[0]
+        return self._find(source.name)[0].pool
+
+    def _place_of(self, source: Source) -> tuple[str, str]:
+        """Return share and file name of a volume or snapshot."""
+        if isinstance(source, SnapshotRef):
+            for entry in self._everywhere([_of(source.name, "*")]):
+                if _parsed(entry)[0] == source.name and entry.target is None:
+                    return entry.pool, entry.name
+            raise NotFound(f"There is no snapshot {source.name!r} on any share.")
+        return self._pool_of(source), source.name
+
+    def _moved(self, source: VolumeRef, gone: NotFound) -> Exception:
+        if source.id is None or self._remembered(source.name) is None:
+            return gone
+        self._forget(source.name)
+        return StaleReference(f"File {source.name!r} is not where it was seen last.")
+
+    def _alone(self, spec: VolumeSpec) -> Volume:
+        """Return what was made; take it back where the name is taken in another share: a server keeps names apart in one only."""
+        found = [entry for entry in self._everywhere([spec.name]) if entry.name == spec.name and entry.target is None]
+        for entry in found:
+            if entry.pool != spec.pool:
+                self._remove(spec.pool, spec.name)
+                self._forget(spec.name)
+                raise AlreadyExists(f"There is a file {spec.name!r} in {entry.pool!r}.")
+        if not found:
+            raise StaleReference(f"File {spec.name!r} was there a moment ago and is not now.")
+        return self._volume(found[0], ())
+
+    def _record(self, pool: str, host_name: str, addresses: str) -> None:
+        """Note a host's addresses, in place of those that it had."""
+        try:
+            self._store.link(pool, host_name, addresses)
+        except AlreadyExists:
+            for entry in self._store.entries(pool, [host_name]):
+                if entry.name == host_name and entry.target not in {None, addresses}:
+                    before = [address for address in str(entry.target).split(",") if address not in {"-", *addresses.split(",")}]
+                    self._store.dismiss(pool, before)
+                    self._remove(pool, host_name)
+                    self._note(pool, host_name, addresses)
+
+    def _note(self, pool: str, name: str, target: str) -> None:
+        try:
+            self._store.link(pool, name, target)
+        except AlreadyExists:
+            return
+
+    def _remove(self, pool: str, name: str) -> None:
+        try:
+            self._store.delete(pool, name)
+        except NotFound:
+            return
+
+    def _remembered(self, name: str) -> tuple[str, str] | None:
+        with self._guard:
+            return self._places.get(name)
+
+    def _remember(self, entry: Entry) -> None:
+        if entry.target is not None:
+            return
+        with self._guard:
+            self._places[entry.name] = (entry.pool, entry.id)
+            self._places.move_to_end(entry.name)
+            if len(self._places) > _REMEMBERED:
+                self._places.popitem(last=False)
+
+    def _forget(self, name: str) -> None:
+        with self._guard:
+            self._places.pop(name, None)
+
+    # Nouns
+
+    def _volume(self, entry: Entry, hanging: Iterable[Entry]) -> Volume:
+        kinds = {Dependant.SNAPSHOT if other.target is None else Dependant.EXPORT for other in hanging}
+        return Volume(
+            id=entry.id,
+            name=entry.name,
+            size=entry.size,
+            pool=entry.pool,
+            wwn=None,
+            thin=entry.thin,
+            dependants=frozenset(kinds),
+            qos_id=entry.qos_id,
+            allocated_bytes=entry.allocated_bytes,
+        )
+
+    def _snapshot(self, entry: Entry) -> Snapshot:
+        name, source = _parsed(entry)
+        remembered = self._remembered(str(source))
+        try:
+            source_id = remembered[1] if remembered else self._find(str(source))[0].id
+        except NotFound:
+            source_id = ""
+        return Snapshot(entry.id, name, entry.size, source_id, str(source))
+
+    def _export(self, entry: Entry, host_name: str) -> Export:
+        location = self._store.location(entry.pool, entry.name)
+        return Export(entry.name, host_name, Protocol.NFS, location=location, format=self._store.format)
+
+
+def _of(name: str, volume: str) -> str:
+    return f"{name}{{{volume}}}"
+
+
+def _parsed(entry: Entry) -> tuple[str, str | None]:
+    match = _OF.fullmatch(entry.name)
+    return (match["name"], match["volume"]) if match else (entry.name, None)
+
+
+def _is_snapshot(entry: Entry) -> bool:
+    return entry.target is None and _OF.fullmatch(entry.name) is not None
+
+
+def _by_volume(entries: Iterable[Entry]) -> Mapping[str, Sequence[Entry]]:
+    found: dict[str, list[Entry]] = {}
+    for entry in entries:
+        volume = _parsed(entry)[1]
+        if volume is not None:
+            found.setdefault(volume, []).append(entry)
+    return found
+
+
+def _checked(name: str) -> str:
+    if not _LEGAL.fullmatch(name) or set(name) == {"."}:
+        raise NotFound(f"There is no file {name!r}: no volume's file can have that name.")
+    return name
