@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
@@ -27,11 +28,12 @@ if TYPE_CHECKING:
     from conformance.runner import Lifeline
 
 TEST_HOSTS = (
-    Host("cmp01", iqn="iqn.1994-05.org.example:cmp01", wwpns=("21000024ff000001", "21000024ff000002")),
-    Host("cmp02", iqn="iqn.1994-05.org.example:cmp02", wwpns=("21000024ff000003", "21000024ff000004")),
+    Host("cmp01", "iqn.1994-05.org.example:cmp01", ("21000024ff000001", "21000024ff000002"), addresses=("192.0.2.1",)),
+    Host("cmp02", "iqn.1994-05.org.example:cmp02", ("21000024ff000003", "21000024ff000004"), addresses=("192.0.2.2",)),
 )
 """What a simulated array gets to see."""
 
+_BYTES_OF_A_WWPN = 8
 _TIMEOUTS = {"default": 30, "copy": 120}
 
 
@@ -167,7 +169,7 @@ def _simulated(model: str, protocol: Protocol) -> Iterator[tuple[Target, Adapter
     fabric = [wwpn for host in TEST_HOSTS for wwpn in host.wwpns]
     with open_array(adapter, model, fabric=fabric) as array, tempfile.TemporaryDirectory(prefix="certify-") as folder:
         pools: Sequence[str] = array.ready["pools"]
-        config = write_config(Path(folder), adapter, array.ready, timeouts=_TIMEOUTS)
+        config = write_config(Path(folder), adapter, array.ready, timeouts=_TIMEOUTS, protocol=protocol)
         yield (
             Target(
                 config=config,
@@ -218,7 +220,18 @@ def _host(text: str) -> Host:
     if not mark or not name or not initiators:
         raise click.BadParameter(f"{text!r} is not NAME=INITIATOR,...", param_hint="--host")
     iqns = [item for item in initiators if item.startswith(("iqn.", "eui.", "naa."))]
-    return Host(name, iqn=iqns[0] if iqns else None, wwpns=tuple(item for item in initiators if item not in iqns))
+    addresses = [item for item in initiators if _is_address(item)]
+    wwpns = tuple(item for item in initiators if item not in {*iqns, *addresses})
+    return Host(name, iqn=iqns[0] if iqns else None, wwpns=wwpns, addresses=tuple(addresses))
+
+
+def _is_address(text: str) -> bool:
+    """Tell whether a text is an IP address; a WWPN with colons is none, as it has too many groups of too few digits."""
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return len(text.split(":")) != _BYTES_OF_A_WWPN or "::" in text or any(len(part) > 2 for part in text.split(":"))  # noqa: PLR2004
 
 
 def _certified(plan: Plan, target: Target, adapter: Adapter, progress: Progress, lifeline: Lifeline) -> Certificate:

@@ -16,6 +16,7 @@ from conformance.simulation.dataplane import ServedPlane
 from conformance.simulation.fc.fabric import Fabric, FcTarget
 from conformance.simulation.fc.plane import FcPlane
 from conformance.simulation.iscsi import plane
+from conformance.simulation.nfs import ganesha
 from conformance.simulation.server import SimulatedArray
 
 BACKEND = "simulated"
@@ -57,17 +58,30 @@ def open_array(
         options |= {"data_plane": bytes_of, "portals": iscsi.addresses} | ({"fc_ports": fc.ports} if fc else {})
     elif portals is not None:
         options["portals"] = portals
+    serves_files = data and Protocol.NFS in adapter.protocols and ganesha.missing() is None
+    if serves_files:
+        options["nfs"] = ganesha.free_address()
+    nfs: ganesha.NfsServer | None = None
     try:
         family = build(_spelled(model, adapter.models), **options)
-        return SimulatedArray(family, host=host, port=port, tls=tls, latency_ms=latency_ms, plane=bytes_of)
+        if serves_files:
+            nfs = ganesha.NfsServer(family.files_folder, family.nfs_exports, options["nfs"])
+        return SimulatedArray(family, host=host, port=port, tls=tls, latency_ms=latency_ms, plane=bytes_of, nfs=nfs)
     except BaseException:
+        if nfs is not None:
+            nfs.close()
         if bytes_of is not None:
             bytes_of.close()
         raise
 
 
 def write_config(
-    folder: Path, adapter: Adapter, ready: Mapping[str, Any], *, timeouts: Mapping[str, float] | None = None
+    folder: Path,
+    adapter: Adapter,
+    ready: Mapping[str, Any],
+    *,
+    timeouts: Mapping[str, float] | None = None,
+    protocol: Protocol | None = None,
 ) -> Path:
     """Write a configuration file with one backend, `BACKEND`, for a simulated array; return where.
 
@@ -76,8 +90,14 @@ def write_config(
         adapter: that drives the array.
         ready: what the array tells clients (`SimulatedArray.ready`); its ``options`` are what a backend of the family needs besides.
         timeouts: of the backend, in seconds; its defaults where None.
+        protocol: what volumes are to be exported over, where that takes another backend: ``options_for`` of `ready`.
     """
-    entry = {"adapter": adapter.name, "timeouts": dict(timeouts or {}), "options": _options(ready) | ready.get("options", {})}
+    of_protocol = ready.get("options_for", {}).get(protocol, {})
+    entry = {
+        "adapter": adapter.name,
+        "timeouts": dict(timeouts or {}),
+        "options": {**_options(ready), **ready.get("options", {}), **of_protocol},
+    }
     config = folder / "backends.yaml"
     descriptor = os.open(config, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:

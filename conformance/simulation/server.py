@@ -26,6 +26,7 @@ from conformance.simulation.faults import FaultPlan
 from conformance.simulation.fc.plane import FcPlane
 from conformance.simulation.http import HttpController
 from conformance.simulation.iscsi import plane as iscsi
+from conformance.simulation.nfs.ganesha import NfsServer
 from conformance.simulation.ssh import Account, SshController
 
 _PR_SET_PDEATHSIG = 1
@@ -41,6 +42,7 @@ class SimulatedArray:
         tls: False serves plain HTTP.
         latency_ms: what every management request takes longer.
         plane: keeps the family's bytes and serves them; it is closed with the array.
+        nfs: serves the family's files; so, too.
     """
 
     def __init__(
@@ -52,9 +54,11 @@ class SimulatedArray:
         tls: bool = True,
         latency_ms: float = 0.0,
         plane: ServedPlane | None = None,
+        nfs: NfsServer | None = None,
     ) -> None:
         self.family = family
         self.plane = plane
+        self._nfs = nfs
         self.faults = FaultPlan()
         self.counters = Counters()
         self.latency_seconds = latency_ms / 1000
@@ -84,6 +88,7 @@ class SimulatedArray:
             "data_plane": {
                 "iscsi": self.plane is not None,
                 "fc": isinstance(self.plane, FcPlane),
+                "nfs": self._nfs is not None,
                 "missing": None if self.plane else iscsi.missing(),
             },
             "control": self._control.url,
@@ -103,6 +108,8 @@ class SimulatedArray:
         self._control.stop()
         if self.plane is not None:
             self.plane.close()
+        if self._nfs is not None:
+            self._nfs.close()
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def sync_faults(self) -> None:

@@ -1,4 +1,4 @@
-"""The bytes behind volumes, as a host reads and writes them over iSCSI."""
+"""The bytes behind volumes, as a host reads and writes them over iSCSI or NFS."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from contextlib import contextmanager
 from random import Random
 from typing import Protocol
 
+from blockdrivers import model
 from blockdrivers.host import userspace
-from blockdrivers.host.nbd import NbdClient
 from blockdrivers.model import Export, Host
+from conformance.suite import nfsfile
 from conformance.suite.rig import Rig
 
-NEEDS = ("iscsi", "data_plane", "initiator")
+NEEDS = ("bytes", "data_plane", "initiator")
 """What every check of bytes needs."""
 BLOCK = 64 * 1024
 """Bytes in each stamp."""
@@ -21,7 +22,10 @@ BLOCK = 64 * 1024
 class Disk(Protocol):
     """A volume's bytes, however they are reached."""
 
-    size: int
+    @property
+    def size(self) -> int:
+        """Bytes in all."""
+        ...
 
     def read(self, offset: int, length: int) -> bytes:
         """Return bytes as the array has them."""
@@ -32,8 +36,16 @@ class Disk(Protocol):
         ...
 
 
+class OpenDisk(Disk, Protocol):
+    """A volume that was opened as a host does."""
+
+    def flush(self) -> None:
+        """Return when what was written is with the array."""
+        ...
+
+
 @contextmanager
-def attached(rig: Rig, tag: str = "v", host: Host | None = None) -> Iterator[NbdClient]:
+def attached(rig: Rig, tag: str = "v", host: Host | None = None) -> Iterator[OpenDisk]:
     """Export a volume of this check, open it, and take it away again at the end."""
     used = rig.track_host(host or rig.host)
     export = rig.export(tag, used)
@@ -43,8 +55,12 @@ def attached(rig: Rig, tag: str = "v", host: Host | None = None) -> Iterator[Nbd
 
 
 @contextmanager
-def opened(export: Export, host: Host, *, portal: int = 0) -> Iterator[NbdClient]:
+def opened(export: Export, host: Host, *, portal: int = 0) -> Iterator[OpenDisk]:
     """Open what is exported, as that host."""
+    if export.protocol is model.Protocol.NFS:
+        with nfsfile.opened(export) as file:
+            yield file
+        return
     assert host.iqn is not None, "A check of bytes needs hosts with an IQN."
     assert export.lun is not None, f"the export names no LUN: {export}"
     assert len(export.targets) > portal, f"the export names no portal number {portal}: {export}"

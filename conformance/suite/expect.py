@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from blockdrivers.errors import AlreadyExists, BlockDriversError
-from blockdrivers.model import Volume
+from blockdrivers.model import Export, Volume
 
 
 @contextmanager
@@ -56,6 +56,11 @@ def as_asked(volume: Volume, *, what: str = "the volume", **expected: object) ->
     for attribute, value in expected.items():
         found = getattr(volume, attribute)
         assert found == value, f"{what}: {attribute} should be {value!r} and is {found!r}"
+
+
+def place(export: Export) -> object:
+    """Return what an export is told from others by: its LUN id, or its file."""
+    return export.location if export.lun is None else export.lun
 
 
 def only(found: Mapping[str, object] | set[str], expected: set[str], *, what: str) -> None:

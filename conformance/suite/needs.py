@@ -13,7 +13,7 @@ from blockdrivers.driver import Capabilities
 from blockdrivers.host import multipath, userspace
 from blockdrivers.model import Protocol
 from conformance.outcome import Result
-from conformance.suite import configuration
+from conformance.suite import configuration, nfsfile
 from conformance.suite.run import Run
 
 
@@ -55,6 +55,7 @@ PROTOCOLS: dict[str, frozenset[Protocol]] = {
     "iscsi": frozenset({Protocol.ISCSI}),
     "fc": frozenset({Protocol.FC}),
     "san": frozenset({Protocol.ISCSI, Protocol.FC}),
+    "bytes": frozenset({Protocol.ISCSI, Protocol.NFS}),
 }
 
 CHOICES: dict[str, tuple[Callable[[Run], bool], str]] = {
@@ -68,16 +69,27 @@ CHOICES: dict[str, tuple[Callable[[Run], bool], str]] = {
     "over_ssh": (lambda run: configuration.is_over_ssh(run.settings), "the array is not managed over SSH in this run"),
 }
 
+
+def _serves_bytes(run: Run) -> bool:
+    """Tell whether there are bytes behind the volumes: a simulator may do without."""
+    if run.control is None:
+        return True
+    if run.target.protocol is Protocol.NFS:
+        ports = run.once("ports", run.backend.ports)
+        return any(nfsfile.answers(port.address) for port in ports if port.protocol is Protocol.NFS)
+    return bool(run.control.paths())
+
+
 FACILITIES: dict[str, tuple[Callable[[Run], bool], str]] = {
     "fault_control": (lambda run: run.control is not None, "only a simulator's control API can cause this fault"),
     "data_plane": (
-        lambda run: run.control is None or bool(run.control.paths()),
-        "the simulated array keeps no bytes behind its LUNs; that takes Debian's tgt",
+        _serves_bytes,
+        "the simulated array keeps no bytes behind its volumes; that takes Debian's tgt, or nfs-ganesha and root",
     ),
     "initiator": (
-        lambda run: userspace.missing() is None,
+        lambda run: (nfsfile if run.target.protocol is Protocol.NFS else userspace).missing() is None,
         "LUNs cannot be read from this machine without qemu-storage-daemon and QEMU's iSCSI driver "
-        "(Debian: qemu-system-common, qemu-block-extra)",
+        "(Debian: qemu-system-common, qemu-block-extra), nor files of NFS shares without libnfs (libnfs13)",
     ),
     "multipath": (lambda _: multipath.is_running(), "multipathd does not run on this machine"),
     "host_paths": (

@@ -71,7 +71,7 @@ def _volumes() -> tuple[Operation, ...]:
             "extend_volume, exported",
             _exported,
             lambda rig: Call("extend_volume", (rig.id("v"), 2 * GiB)),
-            ("online_extend", "san"),
+            ("online_extend",),
             _exports_of,
         ),
         Operation("delete_volume", _one_volume, lambda rig: Call("delete_volume", (rig.id("v"),))),
@@ -79,7 +79,6 @@ def _volumes() -> tuple[Operation, ...]:
             "delete_volume with force, exported",
             _exported,
             lambda rig: Call("delete_volume", (rig.id("v"),), {"force": True}),
-            ("san",),
         ),
         Operation("delete_volume with QoS", _with_qos, lambda rig: Call("delete_volume", (rig.id("v"),)), ("qos",)),
     )
@@ -120,8 +119,8 @@ def _copies() -> tuple[Operation, ...]:
 
 def _exports() -> tuple[Operation, ...]:
     return (
-        Operation("export, first of a host", _one_volume, _export, ("san",)),
-        Operation("export, known host", _other_exported, _export, ("san",)),
+        Operation("export, first of a host", _one_volume, _export),
+        Operation("export, known host", _other_exported, _export),
         Operation(
             "export with CHAP",
             _one_volume,
@@ -134,15 +133,15 @@ def _exports() -> tuple[Operation, ...]:
             lambda rig: Call("export", (rig.id("s"), rig.host, rig.protocol), {"snapshot": True}),
             ("export_snapshots", "san"),
         ),
-        Operation("unexport", _exported, lambda rig: Call("unexport", (rig.id("v"), rig.host, rig.protocol)), ("san",)),
+        Operation("unexport", _exported, lambda rig: Call("unexport", (rig.id("v"), rig.host, rig.protocol))),
         Operation(
             "unexport, one of two hosts",
             _exported_twice,
             lambda rig: Call("unexport", (rig.id("v"), rig.host, rig.protocol)),
-            ("san", "two_hosts", "multi_attach"),
+            ("two_hosts", "multi_attach"),
             lambda rig: [export for export in _exports_of(rig) if export.host == rig.other_host.name],
         ),
-        Operation("remove_host", _host_without_exports, lambda rig: Call("remove_host", (rig.host,)), ("san", "host_objects")),
+        Operation("remove_host", _host_without_exports, lambda rig: Call("remove_host", (rig.host,)), ("host_objects",)),
     )
 
 

@@ -225,7 +225,6 @@ def test_leftovers(rig: Rig) -> None:
     "A volume in use is cloned",
     title_zh="克隆已导出的卷",
     requirement="A clone of an exported volume is made without touching the export, and is not exported itself.",
-    needs=("san",),
 )
 def test_exported(rig: Rig) -> None:
     source = rig.volume()

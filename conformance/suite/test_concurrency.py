@@ -36,7 +36,6 @@ def _together(calls: Sequence[Callable[[], T]]) -> list[T]:
     "Different volumes in parallel",
     title_zh="多线程并行操作不同的卷",
     requirement="Eight threads make, snapshot, export, unexport and delete volumes of their own without disturbing each other.",
-    needs=("san",),
 )
 def test_volumes(rig: Rig) -> None:
     grows_with_snapshot = rig.capabilities.extend_with_snapshots
@@ -67,7 +66,6 @@ def test_volumes(rig: Rig) -> None:
     "One id from many threads is one object",
     title_zh="多线程以同一标识创建只得一个对象",
     requirement="Eight threads that create, snapshot, clone and export under the same ids all get the same objects.",
-    needs=("san",),
 )
 def test_same_id(rig: Rig) -> None:
     backends = [rig.backend, rig.another_backend()]
@@ -113,7 +111,6 @@ def _one(found: set[Any], what: str) -> None:
     "Two processes race for a host's first export",
     title_zh="两个进程竞争同一主机的首次导出",
     requirement="Two processes that export different volumes to a host that is new both succeed, on one host, at two LUN ids.",
-    needs=("san",),
 )
 def test_first_export(rig: Rig) -> None:
     for tag in ("v", "w"):
@@ -124,12 +121,12 @@ def test_first_export(rig: Rig) -> None:
         for child in children:
             child.go()
         exports = [child.result() for child in children]
-        luns = [export.lun for export in exports]
-        assert len(set(luns)) == len(luns), f"the two volumes have the LUN ids {luns}"
+        places = [expect.place(export) for export in exports]
+        assert len(set(places)) == len(places), f"the two volumes are at {places}"
         for tag, export in zip(("v", "w"), exports, strict=True):
             rig.shown_to([rig.host], tag, what="after the race")
-            again = rig.export(tag)
-            assert again.lun == export.lun, f"{tag} was exported at {export.lun} and is at {again.lun}"
+            where, again = expect.place(export), expect.place(rig.export(tag))
+            assert again == where, f"{tag} was exported at {where} and is at {again}"
             rig.backend.unexport(rig.id(tag), rig.host, rig.protocol)
         rig.backend.remove_host(rig.host)
 
@@ -140,7 +137,6 @@ def test_first_export(rig: Rig) -> None:
     "Exports come and go in parallel on one host",
     title_zh="同一主机并行导出与取消导出",
     requirement="While six threads export and unexport volumes of one host, each volume's LUN id is its own and a steady one stays.",
-    needs=("san",),
 )
 def test_churn(rig: Rig) -> None:
     rig.volume("steady")
@@ -151,11 +147,11 @@ def test_churn(rig: Rig) -> None:
 
     def churn(tag: str) -> None:
         for _ in range(_ROUNDS):
-            lun = rig.export(tag).lun
+            where = expect.place(rig.export(tag))
             rig.shown_to([rig.host], tag, what="while others come and go")
-            again = rig.export(tag).lun
-            assert again == lun, f"{tag} was exported at LUN {lun} and is at {again}"
-            assert lun != steady.lun, f"{tag} was exported at the steady volume's LUN {lun}"
+            again = expect.place(rig.export(tag))
+            assert again == where, f"{tag} was exported at {where} and is at {again}"
+            assert where != expect.place(steady), f"{tag} was exported at the steady volume's place {where}"
             rig.backend.unexport(rig.id(tag), rig.host, rig.protocol)
 
     _together([partial(churn, tag) for tag in tags])

@@ -139,7 +139,7 @@ def test_revert(rig: Rig, operation: Operation) -> None:
     "Export survives crashes",
     title_zh="导出可承受任意时刻崩溃",
     requirement=_REQUIREMENT,
-    needs=("san", "fault_control"),
+    needs=("fault_control",),
 )
 @pytest.mark.parametrize("operation", _declare("export"), ids=str)
 def test_export(rig: Rig, operation: Operation) -> None:
@@ -152,7 +152,7 @@ def test_export(rig: Rig, operation: Operation) -> None:
     "Unexport survives crashes",
     title_zh="取消导出可承受任意时刻崩溃",
     requirement=_REQUIREMENT,
-    needs=("san", "fault_control"),
+    needs=("fault_control",),
 )
 @pytest.mark.parametrize("operation", [*_declare("unexport"), *_declare("remove_host")], ids=str)
 def test_unexport(rig: Rig, operation: Operation) -> None:

@@ -13,6 +13,7 @@ from conformance.suite.declare import check
 from conformance.suite.rig import Rig
 
 _WWPN = re.compile(r"[0-9a-f]{16}")
+_NFS_FILE = re.compile(r"([^:/]+|\[[0-9a-fA-F:]+\]):/.*[^/]")
 
 
 def _has_paths(export: Export, protocol: Protocol) -> None:
@@ -25,6 +26,11 @@ def _has_paths(export: Export, protocol: Protocol) -> None:
             assert port.isdecimal(), f"{target.portal!r} is no ip:port"
             assert target.iqn.startswith(("iqn.", "eui.", "naa.")), f"{target.iqn!r} is no iSCSI name"
         assert len(set(export.targets)) == len(export.targets), f"targets repeat: {export.targets}"
+    elif protocol is Protocol.NFS:
+        assert _NFS_FILE.fullmatch(export.location or ""), f"{export.location!r} is no server:/path/file"
+        assert export.format in {"raw", "qcow2"}, f"how the bytes are in the file is not told: {export.format!r}"
+    elif protocol is Protocol.RBD:
+        assert "/" in (export.location or ""), f"{export.location!r} is no pool/image"
     else:
         assert export.wwpns, f"the export has no target WWPNs: {export}"
         for wwpn in (*export.wwpns, *export.paths, *(target for targets in export.paths.values() for target in targets)):
@@ -36,8 +42,7 @@ def _has_paths(export: Export, protocol: Protocol) -> None:
     Level.ESSENTIAL,
     "A volume is exported to a host",
     title_zh="将卷导出给主机",
-    requirement="An export names the volume, the host, a LUN id, the volume's own WWN, and at least one valid path.",
-    needs=("san",),
+    requirement="An export names the volume, the host, at least one valid path or its file, and a LUN's id and own WWN.",
 )
 def test_create(rig: Rig) -> None:
     volume = rig.volume()
@@ -46,8 +51,9 @@ def test_create(rig: Rig) -> None:
     found = (export.volume, export.host, export.protocol, export.wwn)
     expected = (volume.name, rig.host.name, rig.protocol, volume.wwn)
     assert found == expected, f"volume, host, protocol and WWN are {found}, not {expected}"
-    assert export.lun is not None, f"the export has no LUN id: {export}"
-    assert 0 <= export.lun <= rig.capabilities.max_lun, f"LUN id {export.lun}, at most {rig.capabilities.max_lun}"
+    if rig.protocol in {Protocol.ISCSI, Protocol.FC}:
+        assert export.lun is not None, f"the export has no LUN id: {export}"
+        assert 0 <= export.lun <= rig.capabilities.max_lun, f"LUN id {export.lun}, at most {rig.capabilities.max_lun}"
     _has_paths(export, rig.protocol)
 
 
@@ -77,8 +83,7 @@ def test_paths(rig: Rig) -> None:
     Level.ESSENTIAL,
     "Exporting again returns the same export",
     title_zh="重复导出返回相同结果",
-    requirement="A repeated export to the same host has the same LUN id, WWN and paths, also from another process.",
-    needs=("san",),
+    requirement="A repeated export to the same host is the same: LUN id, WWN and paths, or file; also from another process.",
 )
 def test_repeat(rig: Rig) -> None:
     rig.volume("w")
@@ -132,8 +137,8 @@ def _distinct(rig: Rig, tags: list[str]) -> None:
     Level.ESSENTIAL,
     "A volume's exports are listed",
     title_zh="导出列表准确",
-    requirement="The list holds exactly the hosts that the volume is exported to, under the caller's names, with their LUN ids.",
-    needs=("san", "two_hosts", "multi_attach", "list_exports"),
+    requirement="The list holds exactly the hosts that the volume is exported to, under the caller's names, with LUN ids or files.",
+    needs=("two_hosts", "multi_attach", "list_exports"),
 )
 def test_list(rig: Rig) -> None:
     volume = rig.volume()
@@ -145,8 +150,8 @@ def test_list(rig: Rig) -> None:
         names = sorted(export.host for export in listed)
         assert names == sorted(host.name for host in hosts), f"exported to {[host.name for host in hosts]}, listed {names}"
         assert {export.wwn for export in listed} == {volume.wwn}, f"the WWN is {volume.wwn}, listed {listed}"
-        luns = {export.host: export.lun for export in listed}
-        assert luns[made.host] == made.lun, f"{made.host} was given LUN {made.lun}, listed {luns[made.host]}"
+        places = {export.host: expect.place(export) for export in listed}
+        assert places[made.host] == expect.place(made), f"{made.host} was given {expect.place(made)}, listed {places[made.host]}"
         assert not rig.backend.list_exports(rig.id("other")), "a volume that nobody exported is listed as exported"
 
 
@@ -156,7 +161,7 @@ def test_list(rig: Rig) -> None:
     "One volume on several hosts",
     title_zh="一个卷导出给多个主机",
     requirement="Taking a volume away from one host keeps it on the other, with the same LUN id.",
-    needs=("san", "two_hosts", "multi_attach"),
+    needs=("two_hosts", "multi_attach"),
 )
 def test_hosts(rig: Rig) -> None:
     rig.volume()
@@ -209,7 +214,6 @@ def test_initiator_elsewhere(rig: Rig) -> None:
     "An export is taken away",
     title_zh="取消导出",
     requirement="After an unexport the volume is on no host's list, has no dependants, and can be deleted.",
-    needs=("san",),
 )
 def test_unexport(rig: Rig) -> None:
     rig.volume()
@@ -230,7 +234,7 @@ def test_unexport(rig: Rig) -> None:
     "Unexporting what is not exported succeeds",
     title_zh="重复取消导出视为成功",
     requirement="An unexport of a volume that is not exported, or absent, or from an unknown host, changes nothing.",
-    needs=("san", "two_hosts"),
+    needs=("two_hosts",),
 )
 def test_unexport_repeat(rig: Rig) -> None:
     rig.volume()
@@ -273,7 +277,7 @@ def test_initiators(rig: Rig) -> None:
     "A host is removed, but not while it has volumes",
     title_zh="移除主机对象",
     requirement="Removing a host with exports is InUse and changes nothing; one without is removed, and again without an error.",
-    needs=("san", "host_objects"),
+    needs=("host_objects",),
 )
 def test_remove_host(rig: Rig) -> None:
     rig.volume()
@@ -294,7 +298,7 @@ def test_remove_host(rig: Rig) -> None:
     "A host that another process removed is made again",
     title_zh="主机对象被其他进程移除后可自动重建",
     requirement="A process that remembers a host object which another one has removed exports to that host all the same.",
-    needs=("san", "two_hosts", "host_objects"),
+    needs=("two_hosts", "host_objects"),
 )
 def test_forgotten_host(rig: Rig) -> None:
     rig.volume()
@@ -308,7 +312,9 @@ def test_forgotten_host(rig: Rig) -> None:
     listed = other.list_exports(rig.id("v"))
     names = [found.host for found in listed]
     assert names == [rig.host.name], f"exported to {rig.host.name}, listed on {names}"
-    assert listed[0].lun == export.lun, f"exported at LUN {export.lun}, listed at {listed[0].lun}"
+    assert expect.place(listed[0]) == expect.place(export), (
+        f"exported at {expect.place(export)}, listed at {expect.place(listed[0])}"
+    )
 
 
 @check(
@@ -316,19 +322,21 @@ def test_forgotten_host(rig: Rig) -> None:
     Level.ESSENTIAL,
     "A host without valid initiators is refused",
     title_zh="启动器缺失或非法的主机被拒绝",
-    requirement="An export to a host without an initiator for the protocol, or with a malformed one, is InvalidRequest.",
-    needs=("san",),
+    requirement="An export to a host without an initiator (or address) for the protocol, or a malformed one, is InvalidRequest.",
 )
 def test_bad_host(rig: Rig) -> None:
     rig.volume()
     nothing = Host(rig.run.prefix + "bad")
-    bad = [nothing]
-    if rig.protocol is Protocol.ISCSI:
-        bad += [
-            replace(nothing, iqn=iqn) for iqn in ("", "not-an-iqn", "iqn.2001-01.com.x:a b", "iqn.2001-01.com.x:" + "a" * 240)
-        ]
-    else:
-        bad += [replace(nothing, wwpns=(wwpn,)) for wwpn in ("", "123", "zz" * 8, "50:01:43:80:12:34:56")]
+    iqns = ("", "not-an-iqn", "iqn.2001-01.com.x:a b", "iqn.2001-01.com.x:" + "a" * 240)
+    wwpns = ("", "123", "zz" * 8, "50:01:43:80:12:34:56")
+    addresses = ("", "nowhere", "192.0.2.256", "192.0.2.1; reboot")
+    bad = {
+        Protocol.ISCSI: [nothing, *(replace(nothing, iqn=iqn) for iqn in iqns)],
+        Protocol.FC: [nothing, *(replace(nothing, wwpns=(wwpn,)) for wwpn in wwpns)],
+        # Where access is the administrator's business, a host needs no address; but none may be wrong.
+        Protocol.NFS: [nothing] * rig.capabilities.export_rules + [replace(nothing, addresses=(one,)) for one in addresses],
+        Protocol.RBD: [],
+    }[rig.protocol]
     for host in bad:
         with rig.unchanged(rig.id("v")), expect.refused(InvalidRequest, what=f"an export to {host}"):
             rig.export("v", rig.track_host(host))

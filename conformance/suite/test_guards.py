@@ -94,7 +94,6 @@ def test_snapshots(rig: Rig) -> None:
     "A volume in use is not deleted unless told so",
     title_zh="已导出的卷未经明确要求不得删除",
     requirement="A delete of an exported volume is InUse and changes nothing; with force it is taken from its host and deleted.",
-    needs=("san",),
 )
 def test_exports(rig: Rig) -> None:
     rig.volume()
@@ -115,7 +114,7 @@ def test_exports(rig: Rig) -> None:
     "Force does not take exports away in vain",
     title_zh="强制删除失败时不改变导出关系",
     requirement="A forced delete of a volume that is exported and has snapshots is InUse and leaves the export as it is.",
-    needs=("san", "list_exports"),
+    needs=("list_exports",),
 )
 def test_both(rig: Rig) -> None:
     rig.volume()
@@ -175,7 +174,6 @@ def test_reuse_snapshot(rig: Rig) -> None:
     "A reused array id is not exported by mistake",
     title_zh="阵列复用编号后不会误导出",
     requirement="A process that remembers a deleted volume's array id exports neither it nor the volume that has it now.",
-    needs=("san",),
 )
 def test_reuse_export(rig: Rig) -> None:
     stale, gone, there = _reuse(rig)
@@ -193,7 +191,6 @@ def test_reuse_export(rig: Rig) -> None:
     "A reused array id is not unexported by mistake",
     title_zh="阵列复用编号后不会误取消导出",
     requirement="A process that remembers a deleted volume's array id does not take away the volume that has it now.",
-    needs=("san",),
 )
 def test_reuse_unexport(rig: Rig) -> None:
     stale, gone, there = _reuse(rig)

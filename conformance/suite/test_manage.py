@@ -100,7 +100,7 @@ def test_refused(rig: Rig) -> None:
     "A foreign volume in use is not taken over",
     title_zh="使用中的外部卷不得纳管",
     requirement="A volume that is exported when it is given up keeps its export, and is InUse for a manage until it is free.",
-    needs=("manage", "san", "list_exports"),
+    needs=("manage", "list_exports"),
 )
 def test_exported(rig: Rig) -> None:
     made = rig.volume()

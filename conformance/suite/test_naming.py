@@ -209,7 +209,6 @@ def test_snapshots(rig: Rig) -> None:
     "Hosts may have any name",
     title_zh="主机名可为任意文字",
     requirement="A host of any name is exported to, listed under that name, and taken away again.",
-    needs=("san",),
 )
 @pytest.mark.parametrize(
     "name", ["node-1.example.org", "主机 一", "N" * 100, "a;b|c&d'e\"f"], ids=["fqdn", "Chinese", "long", "shell"]

@@ -38,7 +38,7 @@ class _Modelled:
     "Random sequences agree with a model",
     title_zh="随机操作序列与模型一致",
     requirement="Create, extend, delete, snapshot, clone, export and unexport in any order do exactly what a model of them says.",
-    needs=("san", "list_objects", "two_hosts"),
+    needs=("list_objects", "two_hosts"),
 )
 def test_sequences(rig: Rig) -> None:
     """Run the machine; every example works on volumes of its own and removes them."""

@@ -132,7 +132,7 @@ def test_newest(rig: Rig) -> None:
     "A volume in use is not reverted unless told so",
     title_zh="已导出的卷未经明确要求不得回滚",
     requirement="A revert of an exported volume is InUse and changes nothing; with force it is done and the export stays.",
-    needs=("revert", "san", "list_exports"),
+    needs=("revert", "list_exports"),
 )
 def test_exported(rig: Rig) -> None:
     rig.volume()

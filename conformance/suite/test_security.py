@@ -65,7 +65,7 @@ def _life(rig: Rig) -> None:
     "No secret in any log",
     title_zh="日志中没有任何秘密",
     requirement="Through a volume's whole life, with CHAP where there is CHAP, no logger at DEBUG shows a password or secret.",
-    needs=("san", "password"),
+    needs=("password",),
 )
 def test_logs(rig: Rig) -> None:
     with _everything_logged() as written:

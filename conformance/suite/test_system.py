@@ -14,6 +14,7 @@ from conformance.suite.rig import Rig
 
 _WWPN = re.compile(r"[0-9a-f]{16}")
 _PORTAL = re.compile(r"(\d{1,3}(\.\d{1,3}){3}|\[[0-9a-fA-F:]+\]):\d{1,5}")
+_SERVER = re.compile(r"[0-9A-Za-z.:-]+")
 _CHARGE_SLACK = GiB // 2
 """Metadata and extents: what an array may charge beside a volume's size."""
 
@@ -118,7 +119,6 @@ def test_thick_capacity(rig: Rig) -> None:
     "Target ports are listed",
     title_zh="目标端口可查询",
     requirement="The protocol under test has at least one port that is up, with a valid address.",
-    needs=("san",),
 )
 def test_ports(rig: Rig) -> None:
     ports = [port for port in rig.backend.ports() if port.protocol is rig.protocol]
@@ -126,6 +126,8 @@ def test_ports(rig: Rig) -> None:
     for port in ports:
         if rig.protocol is Protocol.FC:
             assert _WWPN.fullmatch(port.address), f"{port.address!r} is no WWPN of 16 lower-case hex digits"
+        elif rig.protocol is not Protocol.ISCSI:
+            assert _SERVER.fullmatch(port.address), f"{port.address!r} is no address of a server"
         else:
             assert _PORTAL.fullmatch(port.address), f"{port.address!r} is no ip:port"
             assert port.iqn, f"the iSCSI port {port.address} has no IQN"

@@ -278,7 +278,7 @@ def test_shrink(rig: Rig) -> None:
     "A volume grows while a host uses it",
     title_zh="已导出的卷在线扩容",
     requirement="An exported volume is extended with its export untouched: same host, LUN id and WWN, never taken away meanwhile.",
-    needs=("online_extend", "san", "list_exports"),
+    needs=("online_extend", "list_exports"),
 )
 def test_extend_exported(rig: Rig) -> None:
     rig.volume("v", GiB)

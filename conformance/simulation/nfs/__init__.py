@@ -1,0 +1,1 @@
+"""Folders of a simulated array as the exports of a real NFS server."""
