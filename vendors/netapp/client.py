@@ -77,6 +77,10 @@ class OntapClient:
         """Send a request that changes the array, and return the answer once its job, where it is one, has ended well."""
         return self._call(method, path, body, query)
 
+    def upload(self, path: str, media_type: str, content: bytes) -> None:
+        """POST something else than JSON."""
+        self._call("POST", path, None, {}, upload=(media_type, content))
+
     def change_own(self, method: str, path: str, body: Record | None = None, **query: str) -> int:
         """Change whatever records of this SVM a query matches; return how many."""
         return int(self.change(method, path, body, **{"svm.name": self.svm}, **query).get("num_records", 0))
@@ -88,9 +92,16 @@ class OntapClient:
         except NotSupported:
             return []
 
-    def _call(self, method: str, path: str, body: Record | None, query: Mapping[str, str]) -> Record:
+    def _call(
+        self,
+        method: str,
+        path: str,
+        body: Record | None,
+        query: Mapping[str, str],
+        upload: tuple[str, bytes] | None = None,
+    ) -> Record:
         request = f"{method} {path}"
-        response = self._transport.request(method, path, json=body, params=dict(query), operation=request)
+        response = self._transport.request(method, path, json=body, body=upload, params=dict(query), operation=request)
         changes = method != "GET"
         try:
             answer = _content(response, request=request)

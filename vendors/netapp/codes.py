@@ -30,6 +30,7 @@ SAME_SIZE: Final = "1254226"
 MAPPED_ALREADY: Final = "1254207"
 NOT_MAPPED: Final = "5374922"
 NO_IGROUP: Final = frozenset({"5374878", "5374852"})
+NO_FLEXVOL: Final = frozenset({"917927", "918235", "917525", "917698"})
 OTHER_FLEXVOL: Final = "1260121"
 LUN_SEEN_TWICE: Final = frozenset({"1254193", "1254324"})
 IN_OTHER_GROUP: Final = frozenset({"53411860", "53411865"})
@@ -42,7 +43,7 @@ _CLASSES: Final[Mapping[type[BlockDriversError], frozenset[str]]] = {
     NotSupported: frozenset({NO_ENDPOINT}),
     NotFound: frozenset(
         {
-            "4", "2621462", "917927", "918235", "917525", "917698", "5374875", "5374876", "1254201", NOT_MAPPED,
+            "4", "2621462", *NO_FLEXVOL, "5374875", "5374876", "1254201", NOT_MAPPED,
             "5374034", "5374041", "5374895", "8454243", "1638600", "6684674", "917806", "917864", "1703954",
             "53411842", "53411843", "53411844", *NO_IGROUP,
         }

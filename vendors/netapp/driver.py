@@ -8,7 +8,6 @@ Source of every request: the protocol sheet netapp-ontap-rest, sections 3.1 to 3
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
@@ -30,13 +29,14 @@ from blockdrivers.model import (
 )
 from vendors.netapp import objects, qos
 from vendors.netapp.client import OntapClient
+from vendors.netapp.cluster import Cluster
 from vendors.netapp.copies import Copies
 from vendors.netapp.exports import Exports, Lifs
+from vendors.netapp.filedriver import OntapFilesDriver
 from vendors.netapp.groups import GroupSnapshots
 from vendors.netapp.hosts import Hosts
 from vendors.netapp.luns import Luns
 from vendors.netapp.names import Base
-from vendors.netapp.objects import NODE_FIELDS
 from vendors.netapp.options import OntapOptions
 from vendors.netapp.pools import Pools
 from vendors.netapp.qos import Policies
@@ -45,13 +45,12 @@ from vendors.netapp.sweeper import Sweeper
 _MAX_LUN_SIZE = 17_555_678_822_400 // GiB * GiB
 """The last release that tells a limit takes LUNs of this size (sheet, 6), in whole GiB."""
 _MAX_LUN = 4095
-_USABLE = frozenset({"compliant"})
-_EVERY_LICENCE = "compliant|noncompliant|unlicensed|unknown"
 
 
-def open_driver(options: OntapOptions, name: str) -> OntapDriver:
-    """Return a driver; nothing is sent before the first operation."""
-    return OntapDriver(OntapClient(options, name), options)
+def open_driver(options: OntapOptions, name: str) -> OntapDriver | OntapFilesDriver:
+    """Return a driver for what volumes are to be; nothing is sent before the first operation."""
+    client = OntapClient(options, name)
+    return OntapFilesDriver(client, options) if options.volumes == "files" else OntapDriver(client, options)
 
 
 class OntapDriver(Driver):
@@ -66,8 +65,7 @@ class OntapDriver(Driver):
         self._exports = Exports(client, self._luns, self._hosts, self._lifs)
         self._copies = Copies(client, self._luns, self._pools)
         self._groups = GroupSnapshots(client, self._luns, self._pools)
-        self._guard = threading.Lock()
-        self._all_flash: bool | None = None
+        self._cluster = Cluster(client)
 
     @property
     def capabilities(self) -> Capabilities:
@@ -78,7 +76,7 @@ class OntapDriver(Driver):
             max_size=_MAX_LUN_SIZE,
             thick=True,
             revert=True,
-            qos=qos.support(all_flash=self._is_all_flash()),
+            qos=qos.support(all_flash=self._cluster.is_all_flash),
             manage=True,
             migrate=True,
             group_snapshots=True,
@@ -96,12 +94,11 @@ class OntapDriver(Driver):
 
     def system(self) -> SystemFacts:
         """GET cluster/nodes (sheet, 3.1)."""
-        return objects.system_facts(list(self._client.listing("cluster/nodes", fields=NODE_FIELDS)))
+        return self._cluster.system()
 
     def licences(self) -> Mapping[str, bool]:
         """GET cluster/licensing/licenses; an account of the SVM is told none."""
-        found = self._client.permitted("cluster/licensing/licenses", state=_EVERY_LICENCE, fields="name,state")
-        return {objects.text(record, "name"): objects.value(record, "state") in _USABLE for record in found}
+        return self._cluster.licences()
 
     def pools(self) -> Sequence[Pool]:
         """GET storage/volumes, and storage/luns for what was promised (sheet, 3.1)."""
@@ -209,7 +206,7 @@ class OntapDriver(Driver):
         """PATCH storage/luns/{uuid} (sheet, 3.2)."""
         comment = objects.snapshot_comment(snapshot.source_id, description)
         self._luns.rename(snapshot.id, self._luns.pool_of(snapshot), Base(name, snapshot.source_name), comment)
-        return replace(snapshot, name=name, description=description)
+        return replace(snapshot, name=name, description=description, snapshot_id=None, volume_id=None)
 
     def migrate_volume(self, volume: Volume, spec: VolumeSpec, temporary: str) -> Volume:
         """PATCH storage/luns/{uuid} with a name in the other FlexVol; no helper is needed (sheet, 3.9)."""
@@ -227,15 +224,8 @@ class OntapDriver(Driver):
 
     @property
     def _policies(self) -> Policies:
-        return Policies(self._client, qos.support(all_flash=self._is_all_flash()).keys)
+        return Policies(self._client, qos.support(all_flash=self._cluster.is_all_flash).keys)
 
     @property
     def _sweeper(self) -> Sweeper:
         return Sweeper(self._luns, self._hosts, self._groups, self._policies)
-
-    def _is_all_flash(self) -> bool:
-        with self._guard:
-            if self._all_flash is None:
-                nodes = self._client.permitted("cluster/nodes", fields="is_all_flash_optimized")
-                self._all_flash = bool(nodes) and all(objects.flag(node, "is_all_flash_optimized") for node in nodes)
-            return self._all_flash

@@ -200,7 +200,7 @@ class Luns:
                     base = Base(objects.base(record).name, name)
                     self.rename(objects.text(record, "uuid"), objects.pool_of(record), base)
         self.rename(volume.id, volume.pool, Base(name), comment)
-        return replace(volume, name=name, description=comment)
+        return replace(volume, name=name, description=comment, volume_id=None)
 
     def remove(self, uuid: str) -> None:
         """Delete a LUN; the array refuses one that is mapped."""

@@ -10,12 +10,11 @@ from typing import Final
 
 from blockdrivers.errors import BlockDriversError, InvalidRequest, NotFound, OutOfSpace, StaleReference
 from blockdrivers.model import Pool
-from vendors.netapp import objects
+from vendors.netapp import codes, objects
 from vendors.netapp.client import OntapClient, Record
 from vendors.netapp.options import OntapOptions
 
 _FLEXVOLS: Final = {"type": "rw", "style": "flex*", "is_svm_root": "false", "state": "online"}
-_NO_FLEXVOL: Final = frozenset({"917927", "918235", "917525", "917698"})
 
 
 class Pools:
@@ -74,7 +73,7 @@ class Pools:
         try:
             yield
         except NotFound as gone:
-            if gone.vendor_code not in _NO_FLEXVOL:
+            if gone.vendor_code not in codes.NO_FLEXVOL:
                 raise
             self.forget()
             raise StaleReference(f"The pool {pool!r} has gone.") from gone

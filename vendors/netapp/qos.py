@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from blockdrivers.driver import QosSupport
@@ -30,16 +30,18 @@ def support(*, all_flash: bool) -> QosSupport:
 
 
 class Policies:
-    """The QoS policies of one SVM that hold one LUN each.
+    """The QoS policies of one SVM that hold one volume each.
 
     Args:
         client: the array.
         keys: the limits that it knows.
+        assign: puts a volume into the policy of a name, or with the empty name out of any; a LUN where None.
     """
 
-    def __init__(self, client: OntapClient, keys: frozenset[str]) -> None:
+    def __init__(self, client: OntapClient, keys: frozenset[str], assign: Callable[[Volume, str], None] | None = None) -> None:
         self._client = client
         self._keys = keys
+        self._assign = assign or self._assign_lun
 
     def read(self, volume: Volume) -> Qos:
         """Return the limits of the policy that a LUN is in."""
@@ -94,7 +96,7 @@ class Policies:
         """Delete a policy; an absent one counts as deleted."""
         self._client.change_own("DELETE", _POLICIES, name=name)
 
-    def _assign(self, volume: Volume, policy: str) -> None:
+    def _assign_lun(self, volume: Volume, policy: str) -> None:
         self._client.change("PATCH", f"{LUNS}/{volume.id}", {"qos_policy": {"name": policy}})
 
     def _policy(self, name: str | None) -> Record:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
+import tempfile
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from conformance.simulation.dataplane import DataPlane, NoDataPlane
 from vendors.netapp.simulator.array import Ontap
@@ -28,6 +31,8 @@ def build(
     fc_ports: Sequence[str] | None = None,
     nodes: int = 2,
     release: tuple[int, int, int] | None = None,
+    files: Path | None = None,
+    nfs: str | None = None,
     clock: Callable[[], float] = time.monotonic,
     data_plane: DataPlane | None = None,
 ) -> Ontap:
@@ -44,6 +49,8 @@ def build(
         fc_ports: WWPNs of the FC LIFs; four of its own, or as many as there are nodes, by default.
         nodes: how many; each two are partners.
         release: of ONTAP; the model's own by default. From 9.16.1 on, making a LUN is a job.
+        files: where the files of FlexVols are, a folder for each; a temporary folder by default.
+        nfs: address of the NFS server that serves that folder; the first portal's by default, where nobody may be listening.
         clock: seconds.
         data_plane: keeps the bytes; without one there are none.
     """
@@ -58,5 +65,14 @@ def build(
         fc_ports=None if fc_ports is None else tuple(wwpn.lower() for wwpn in fc_ports),
         nodes=nodes,
         release=release,
+        files=files or Path(_temporary().name),
+        nfs=nfs,
     )
     return Ontap(model, options, data_plane or NoDataPlane(), clock)
+
+
+def _temporary() -> tempfile.TemporaryDirectory[str]:
+    """Return a folder that goes with this process."""
+    folder = tempfile.TemporaryDirectory(prefix="blockdrivers-files-")
+    atexit.register(folder.cleanup)
+    return folder

@@ -7,6 +7,7 @@ import re
 import secrets
 from base64 import b64decode
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from conformance.simulation.dataplane import DataPlane
@@ -14,6 +15,7 @@ from conformance.simulation.engine import OutOfSpace
 from conformance.simulation.family import Request, Response
 from vendors.netapp.simulator import wire
 from vendors.netapp.simulator.cluster import Cluster
+from vendors.netapp.simulator.files import Files
 from vendors.netapp.simulator.flexvols import FlexVols
 from vendors.netapp.simulator.igroups import Igroups
 from vendors.netapp.simulator.luns import Luns, no_space
@@ -50,7 +52,19 @@ class Ontap:
         """Become a new array; what the old one served is served no more."""
         with self._state.lock:
             self._state.clear()
+            for entry in self._options.files.glob("*/*"):
+                entry.unlink()
             self._begin()
+
+    @property
+    def files_folder(self) -> Path:
+        """Where the FlexVols' files are, a folder for each."""
+        return self._options.files
+
+    @property
+    def nfs_exports(self) -> list[str]:
+        """Names of those folders, which hosts mount as ``/NAME``."""
+        return list(self._options.pools)
 
     def _begin(self) -> None:
         serial = next(_SERIALS)
@@ -60,11 +74,14 @@ class Ontap:
         self._luns = Luns(state, self._policies)
         self._igroups = Igroups(state)
         self._flexvols = FlexVols(state)
+        self._files = Files(state, self._flexvols, self._policies)
         self._cluster = Cluster(state, serial)
         self._luns.cloning_licensed = lambda: self._cluster.is_licensed("flexclone")
+        self._files.cloning_licensed = self._luns.cloning_licensed
         self._igroups.licensed = self._cluster.is_licensed
         self._routes: dict[tuple[str, str], Handler] = {}
-        for part in (self._cluster, self._network, self._flexvols, self._luns, self._igroups, self._policies):
+        parts = (self._cluster, self._network, self._flexvols, self._luns, self._files, self._igroups, self._policies)
+        for part in parts:
             self._routes.update(part.routes())
         self._patterns = [(method, re.compile(_pattern(path)), path) for method, path in self._routes]
 
@@ -84,7 +101,8 @@ class Ontap:
             if found is None:
                 raise Refusal(3, "API not found", 404)
             template, ids = found
-            body = wire.body_of(request.body) if request.method != "GET" else {}
+            is_json = request.method != "GET" and "multipart" not in request.headers.get("content-type", "")
+            body = wire.body_of(request.body) if is_json else {}
             call = Call(request.method, ids, request.query, body, request.body, request.headers)
             with self._state.lock:
                 return self._routes[request.method, template](call)
@@ -140,11 +158,13 @@ class Ontap:
             "pools": list(self._state.flexvols),
             "iscsi": portals,
             "fc": wwpns,
-            "nfs": [],
+            "nfs": [f"{self._options.nfs or portals[0]['portal'].partition(':')[0]}:/{name}" for name in self._state.flexvols],
             "ports": {"iscsi": [portal["portal"] for portal in portals], "fc": wwpns},
             "vserver": self._state.svm_name,
             "svm_username": self.svm_username,
+            "files_folder": str(self._options.files),
             "options": {"svm": self._state.svm_name},
+            "options_for": {"nfs": {"volumes": "files", "export_rules": True}},
         }
 
     def state(self) -> Mapping[str, Any]:
@@ -159,6 +179,8 @@ class Ontap:
                 "initiators": self._igroups.initiator_dump(),
                 "mappings": self._igroups.map_dump(),
                 "qos": self._policies.dump(),
+                "files": self._files.dump(),
+                "rules": self._files.rule_dump(),
             }
 
     def _authorise(self, request: Request, path: str) -> None:

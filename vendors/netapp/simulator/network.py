@@ -12,7 +12,7 @@ from vendors.netapp.simulator.wire import Record
 IP = "network/ip/interfaces"
 FC = "network/fc/interfaces"
 _ISCSI_SERVICES = ["data_core", "data_iscsi"]
-_NFS_SERVICES = ["data_core", "data_nfs"]
+_NFS_SERVICES = ["data_nfs"]
 _ISCSI_PORT = 3260
 _FC_LIFS = 4
 
@@ -25,6 +25,7 @@ class Network:
         nodes = list(state.nodes)
         self.iqn = f"iqn.1992-08.com.netapp:sn.{state.cluster_uuid.replace('-', '')}:vs.3"
         self._portals = [(ip, nodes[number % len(nodes)], new_uuid()) for number, ip in enumerate(state.options.portals)]
+        self._nfs_lif = new_uuid()
         tail = state.cluster_uuid.replace("-", "")[-8:]
         own = tuple(f"20{number:02x}00a0{tail}" for number in range(_FC_LIFS * max(1, len(nodes) // 2)))
         wwpns = own if state.options.fc_ports is None else state.options.fc_ports
@@ -64,19 +65,26 @@ class Network:
         return {"enabled": True, "svm": self._svm, "target": {"name": self.iqn, "alias": self._state.svm_name}}
 
     def _ip_records(self) -> list[Record]:
+        """Render the data LIFs: those of the portals, and that of the NFS server where it has an address of its own."""
+        nfs = self._state.options.nfs
+        lifs = [(ip, node, identifier, _ISCSI_SERVICES) for ip, node, identifier in self._portals]
+        if nfs is None:
+            lifs = [(ip, node, identifier, [*services, *_NFS_SERVICES]) for ip, node, identifier, services in lifs]
+        else:
+            lifs.append((nfs, next(iter(self._state.nodes)), self._nfs_lif, ["data_core", *_NFS_SERVICES]))
         return [
             {
                 "uuid": identifier,
-                "name": f"lif_data_{number + 1}",
+                "name": f"lif_data_{number}",
                 "ip": {"address": ip, "netmask": "8", "family": "ipv4"},
                 "enabled": True,
                 "state": "up",
                 "scope": "svm",
                 "svm": self._svm,
-                "services": [*_ISCSI_SERVICES, *_NFS_SERVICES[1:]],
+                "services": services,
                 "location": {"node": named(node, self._state.nodes[node]), "is_home": True},
             }
-            for number, (ip, node, identifier) in enumerate(self._portals)
+            for number, (ip, node, identifier, services) in enumerate(lifs, 1)
         ]
 
     def _fc_records(self) -> list[Record]:

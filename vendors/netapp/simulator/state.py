@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Final
 
 from conformance.simulation.dataplane import DataPlane
@@ -36,6 +37,10 @@ class Options:
     fc_ports: tuple[str, ...] | None
     nodes: int
     release: tuple[int, int, int] | None
+    files: Path
+    """Folder with one folder per FlexVol."""
+    nfs: str | None
+    """Address of the NFS server that serves them; None where none does."""
 
 
 @dataclass(slots=True)
@@ -132,6 +137,7 @@ class State(Array):
         self.chap: dict[str, tuple[str, str, str]] = {}
         """Initiator -> authentication type, user, secret."""
         self.logged_in: tuple[str, ...] = options.fabric
+        self.used_by_files: Callable[[str], int] = lambda _: 0
         self.job_list: dict[str, Job] = {}
         self.job_guard = threading.Lock()
 
@@ -149,6 +155,10 @@ class State(Array):
         """Return the SCSI identity of a LUN: the vendor's prefix and a serial number of twelve characters."""
         self._named += 1
         return _NAA + (self.serial_text + _in_digits(self._named, 7)).encode().hex()
+
+    def used(self, pool_id: str) -> int:
+        """Return the bytes that a FlexVol has given out, to files too."""
+        return super().used(pool_id) + self.used_by_files(pool_id)
 
     # Looking
 

@@ -1,0 +1,123 @@
+"""The driver contract in terms of ONTAP's REST API, for volumes that are files over NFS.
+
+Source of every request: the protocol sheet netapp-ontap-rest, sections 3.1, 3.7 and 3.10. How volumes, snapshots and exports are
+named in a FlexVol: `blockdrivers.files`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+
+from blockdrivers.driver import Capabilities, NameRules
+from blockdrivers.files import FilesDriver
+from blockdrivers.model import GiB, Leftover, Pool, Port, Protocol, Qos, SystemFacts, Volume
+from blockdrivers.naming import Kind, kind_of
+from vendors.netapp import qos
+from vendors.netapp.client import OntapClient
+from vendors.netapp.cluster import Cluster
+from vendors.netapp.options import OntapOptions
+from vendors.netapp.pools import Pools
+from vendors.netapp.qos import Policies
+from vendors.netapp.shares import OntapShares
+
+_NAMES = NameRules(volume=64, snapshot=64, host=64)
+"""A file name has room for two of them, and 255 bytes."""
+_MAX_FILE_SIZE = 17_555_678_822_400 // GiB * GiB
+
+
+class OntapFilesDriver(FilesDriver):
+    """One SVM of an ONTAP cluster, by its NFS exports."""
+
+    def __init__(self, client: OntapClient, options: OntapOptions) -> None:
+        self._client = client
+        self._options = options
+        self._cluster = Cluster(client)
+        self._pools = Pools(client, options)
+        self._shares = OntapShares(client, options, self._pools)
+        super().__init__(self._shares)
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What files can do; see `OntapDriver.capabilities` for QoS."""
+        return Capabilities(
+            protocols=frozenset({Protocol.NFS}),
+            names=_NAMES,
+            max_size=_MAX_FILE_SIZE,
+            thick=True,
+            revert=True,
+            qos=qos.support(all_flash=self._cluster.is_all_flash),
+            manage=True,
+            export_rules=self._options.export_rules,
+            notes=(
+                "Whoever may mount a FlexVol reaches every file of it: exports say who uses a volume, export rules who may mount.",
+                "Volumes whose id is neither a UUID nor plain lower-case text are listed without it: a file has no description.",
+            ),
+        )
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+
+    # The array
+
+    def system(self) -> SystemFacts:
+        """GET cluster/nodes (sheet, 3.1)."""
+        return self._cluster.system()
+
+    def licences(self) -> Mapping[str, bool]:
+        """GET cluster/licensing/licenses; an account of the SVM is told none."""
+        return self._cluster.licences()
+
+    def pools(self) -> Sequence[Pool]:
+        """GET storage/volumes, and each one's files for what was promised."""
+        promised = self._shares.promised()
+        return [pool for pool in self._pools.read(promised) if pool.name in self._shares.pools()]
+
+    def ports(self) -> Sequence[Port]:
+        """GET network/ip/interfaces (sheet, 3.10)."""
+        return [Port(ip, Protocol.NFS, ip, controller=node) for ip, node in self._shares.lifs()]
+
+    # What a file of this array can do besides
+
+    def set_qos(self, volume: Volume, qos: Qos, name: str) -> None:
+        """POST storage/qos/policies, and put the file into it (sheet, 3.7)."""
+        self._policies.apply(volume, qos, name)
+
+    def get_qos(self, volume: Volume) -> Qos:
+        """GET storage/qos/policies by the name that the file tells."""
+        return self._policies.read(volume)
+
+    def delete_volume(self, volume: Volume) -> None:
+        """DELETE the file; a policy of its name goes first, also one that a cut-off call has taken it out of."""
+        self._policies.remove(volume)
+        super().delete_volume(replace(volume, qos_id=None))
+
+    def rename_volume(self, volume: Volume, name: str, description: str) -> Volume:
+        """PATCH the path; a file that is renamed is out of its policy (sheet, trap 10), and is put into it again."""
+        self._policies.rename(volume, name)
+        renamed = super().rename_volume(volume, name, description)
+        if volume.qos_id is None:
+            return renamed
+        policy = name if volume.qos_id == volume.name else volume.qos_id
+        self._shares.assign(renamed.pool, name, policy)
+        return replace(renamed, qos_id=policy)
+
+    def leftovers(self) -> Iterable[Leftover]:
+        """Add policies without a file."""
+        yield from super().leftovers()
+        for name in self._policies.empty():
+            if kind_of(name) is Kind.VOLUME:
+                yield Leftover("qos", name, name, "A QoS policy without a volume.")
+
+    def remove_leftover(self, leftover: Leftover) -> None:
+        """Remove one of them where it still is one."""
+        if leftover.kind == "qos":
+            self._policies.delete(leftover.name)
+        else:
+            super().remove_leftover(leftover)
+
+    @property
+    def _policies(self) -> Policies:
+        keys = qos.support(all_flash=self._cluster.is_all_flash).keys
+        return Policies(self._client, keys, lambda volume, policy: self._shares.assign(volume.pool, volume.name, policy))
