@@ -31,6 +31,7 @@ from blockdrivers.model import (
     SnapshotRef,
     Volume,
     VolumeRef,
+    VolumeState,
 )
 from blockdrivers.naming import Kind, kind_of
 
@@ -54,6 +55,8 @@ class Entry:
     """Of a symbolic link; None for a file."""
     qos_id: str | None = None
     allocated_bytes: int | None = None
+    unfinished: bool = False
+    """Whether its making was cut off before it had its size; `FileStore.create` completes it."""
 
 
 class FileStore(ABC):
@@ -73,7 +76,7 @@ class FileStore(ABC):
 
     @abstractmethod
     def create(self, pool: str, name: str, size: int, *, thin: bool) -> None:
-        """Make a whole file that reads as zeros; `AlreadyExists`."""
+        """Make a whole file that reads as zeros, or complete an unfinished one; `AlreadyExists`."""
 
     @abstractmethod
     def resize(self, entry: Entry, size: int) -> None:
@@ -306,8 +309,8 @@ class FilesDriver(Driver):
             there = {entry.name for entry in entries}
             for entry in entries:
                 name, volume = _parsed(entry)
-                if kind_of(name) is Kind.TEMPORARY:
-                    yield Leftover("file", pool, entry.name, "A helper file of a clone that was not completed.")
+                if kind_of(name) is Kind.TEMPORARY or (entry.unfinished and kind_of(name) is Kind.VOLUME):
+                    yield Leftover("file", pool, entry.name, "A file whose making was not completed.")
                 elif kind_of(name) in {Kind.SNAPSHOT, Kind.HOST} and volume is not None and volume not in there:
                     yield Leftover("file", pool, entry.name, f"There is no volume {volume!r} that it is of.")
                 elif volume is None and kind_of(name) is Kind.VOLUME and name in seen:
@@ -428,6 +431,7 @@ class FilesDriver(Driver):
             pool=entry.pool,
             wwn=None,
             thin=entry.thin,
+            state=VolumeState.COPYING if entry.unfinished else VolumeState.READY,
             dependants=frozenset(kinds),
             qos_id=entry.qos_id,
             allocated_bytes=entry.allocated_bytes,

@@ -50,8 +50,9 @@ class Cleaner:
             self._try("sweep", lambda: self.backend.sweep(remove=True))
         if listing:
             self._clean_listed()
+            self._clean_tracked(self._listed_as_nobody_s())
         else:
-            self._clean_tracked()
+            self._clean_tracked(self.tracked)
         for name in sorted({host.name for host in self.settings.target.hosts} | self.hosts):
             self._try(f"host {name}", partial(self._remove_host, name))
         if self._errors:
@@ -65,9 +66,17 @@ class Cleaner:
         snapshots = [f"snapshot {snapshot.snapshot_id or snapshot.name}" for snapshot in self._snapshots()]
         return volumes + snapshots
 
-    def _clean_tracked(self) -> None:
+    def _listed_as_nobody_s(self) -> set[str]:
+        """Return the ids that were used whose objects a list shows without them: no name and no description holds them."""
+        declared = self.backend.capabilities
+        if declared.description_bytes:
+            return set()
+        length = declared.names.volume
+        return {item for item in self.tracked if identifier_of(array_name(Kind.VOLUME, item, length)) is None}
+
+    def _clean_tracked(self, used: Iterable[str]) -> None:
         """Remove what may be there under any of the ids that were used: nothing tells which of them are whose."""
-        ids_used = sorted(self.tracked)
+        ids_used = sorted(used)
         if self.backend.capabilities.find_snapshots:
             for identifier in ids_used:
                 self._try(f"snapshot {identifier}", partial(self.backend.delete_snapshot, identifier))

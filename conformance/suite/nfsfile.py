@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import ctypes.util
 import os
+import secrets
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +22,7 @@ _FUNCTIONS = {
     "nfs_init_context": ([], _HANDLE),
     "nfs_destroy_context": ([_HANDLE], None),
     "nfs_get_error": ([_HANDLE], _TEXT),
+    "nfs4_set_client_name": ([_HANDLE, _TEXT], None),
     "nfs_parse_url_dir": ([_HANDLE, _TEXT], _HANDLE),
     "nfs_destroy_url": ([_HANDLE], None),
     "nfs_mount": ([_HANDLE, _TEXT, _TEXT], ctypes.c_int),
@@ -79,6 +81,8 @@ class NfsFile:
         server, _, path = location.partition(":/")
         folder, _, name = path.rpartition("/")
         self._context = library.nfs_init_context()
+        # Two clients of one name take each other's state away.
+        library.nfs4_set_client_name(self._context, f"conformance-{secrets.token_hex(8)}".encode())
         self._file = _HANDLE()
         url = f"nfs://{server}/{folder}?version=4&nfsport={PORT}"
         parsed = library.nfs_parse_url_dir(self._context, url.encode())

@@ -105,7 +105,7 @@ class OntapShares(FileStore):
         share = self._share(pool)
         with self._gone(pool):
             found = list(self._client.listing(self._files(pool), name=wanted, fields=_FIELDS))
-        return [_entry(share, record) for record in found if _is_whole(record)]
+        return [_entry(share, record) for record in found if objects.value(record, "type") in {"file", "symlink"}]
 
     def create(self, pool: str, name: str, size: int, *, thin: bool) -> None:
         """POST a file of one byte, PATCH its size; one that a cut-off call has left without its size gets it."""
@@ -280,12 +280,6 @@ def _share(record: Record, nodes: Mapping[str, str | None]) -> Share:
     )
 
 
-def _is_whole(record: Record) -> bool:
-    """Tell whether a record is of a link, or of a file that has got its size."""
-    kind = objects.value(record, "type")
-    return kind == "symlink" or (kind == "file" and objects.number(record, "size", 0) != _UNFINISHED)
-
-
 def _entry(share: Share, record: Record) -> Entry:
     link = objects.value(record, "type") == "symlink"
     generation = objects.value(record, "inode_generation", 0)
@@ -298,6 +292,7 @@ def _entry(share: Share, record: Record) -> Entry:
         target=str(objects.value(record, "target", "")) if link else None,
         qos_id=str(objects.value(record, "qos_policy.name") or "") or None,
         allocated_bytes=objects.number(record, "bytes_used", 0),
+        unfinished=not link and objects.number(record, "size", 0) == _UNFINISHED,
     )
 
 

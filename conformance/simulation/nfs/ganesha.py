@@ -92,7 +92,7 @@ NFS_CORE_PARAM {{
     NFS_Protocols = 4; Bind_addr = {self.address}; NFS_Port = {_PORT};
     Enable_NLM = false; Enable_RQUOTA = false; Enable_UDP = false;
 }}
-NFSV4 {{ Minor_Versions = 0, 1, 2; Graceless = true; Lease_Lifetime = 5; RecoveryRoot = "{self._state.name}"; }}
+NFSV4 {{ Minor_Versions = 0, 1, 2; Graceless = true; Lease_Lifetime = 60; RecoveryRoot = "{self._state.name}"; }}
 NFS_KRB5 {{ Active_krb5 = false; }}
 LOG {{ Default_Log_Level = EVENT; }}
 {"".join(blocks)}
