@@ -113,6 +113,9 @@ class Capabilities:
     migrate: bool = False
     group_snapshots: bool = False
     export_snapshots: bool = False
+    copies_in_use: bool = True
+    """Whether an exported volume gets snapshots and clones; else it is `InUse`: bytes that are copied while a host writes are of no
+    one moment."""
     chap: ChapRules | None = None
     export_rules: bool = False
     """Whether an export over NFS lets the host's addresses in; else that is the administrator's business."""

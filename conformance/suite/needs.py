@@ -38,6 +38,8 @@ CAPABILITIES: dict[str, Callable[[Capabilities], bool]] = {
     "migrate": lambda declared: declared.migrate,
     "group_snapshots": lambda declared: declared.group_snapshots,
     "export_snapshots": lambda declared: declared.export_snapshots,
+    "copies_in_use": lambda declared: declared.copies_in_use,
+    "copies_unused_only": lambda declared: not declared.copies_in_use,
     "chap": lambda declared: declared.chap is not None,
     "list_objects": lambda declared: declared.list_objects,
     "find_snapshots": lambda declared: declared.find_snapshots,

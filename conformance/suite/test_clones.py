@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from blockdrivers.errors import AlreadyExists, InvalidRequest, NotFound
+from blockdrivers.errors import AlreadyExists, InUse, InvalidRequest, NotFound
 from blockdrivers.model import GiB, Volume, VolumeState
 from conformance.outcome import Level
 from conformance.suite import expect
@@ -225,6 +225,7 @@ def test_leftovers(rig: Rig) -> None:
     "A volume in use is cloned",
     title_zh="克隆已导出的卷",
     requirement="A clone of an exported volume is made without touching the export, and is not exported itself.",
+    needs=("copies_in_use",),
 )
 def test_exported(rig: Rig) -> None:
     source = rig.volume()
@@ -232,6 +233,27 @@ def test_exported(rig: Rig) -> None:
     _is_own(rig, _clone(rig), source, GiB)
     assert rig.export() == export, f"after the clone the export is {rig.export()}, before {export}"
     rig.shown_to([], "c", what="the clone")
+
+
+@check(
+    "clone.in_use",
+    Level.MANDATORY,
+    "A volume in use is not copied where that takes time",
+    title_zh="无法瞬时克隆时拒绝复制使用中的卷",
+    requirement="Where bytes are copied over time, a snapshot and a clone of an exported volume are InUse, and nothing is made.",
+    needs=("copies_unused_only",),
+)
+def test_in_use(rig: Rig) -> None:
+    rig.volume()
+    rig.export()
+    with rig.unchanged(rig.id("v")):
+        with expect.refused(InUse, what="a clone of an exported volume"):
+            _clone(rig)
+        with expect.refused(InUse, what="a snapshot of an exported volume"):
+            rig.snapshot("s")
+    rig.backend.unexport(rig.id("v"), rig.host, rig.protocol)
+    rig.snapshot("s")
+    _clone(rig)
 
 
 @check(

@@ -95,11 +95,18 @@ class _Machine(RuleBasedStateMachine):
             self.rig.backend.delete_volume(self.id(name))
             self.volumes.pop(name, None)
 
+    def is_held(self, there: _Modelled) -> bool:
+        """Tell whether a volume gets no copies, since a host uses it."""
+        return bool(there.exported) and not self.rig.capabilities.copies_in_use
+
     @rule(name=_NAMES, snapshot=_SNAPSHOTS)
     def take_snapshot(self, name: str, snapshot: str) -> None:
         there = self.volumes.get(name)
         if there is None:
             with expect.refused(NotFound, what=f"snapshot of absent {name}"):
+                self.rig.backend.create_snapshot(self.snapshot_id(name, snapshot), self.id(name))
+        elif self.is_held(there) and snapshot not in there.snapshots:
+            with expect.refused(InUse, what=f"snapshot of exported {name}"):
                 self.rig.backend.create_snapshot(self.snapshot_id(name, snapshot), self.id(name))
         else:
             taken = self.rig.backend.create_snapshot(self.snapshot_id(name, snapshot), self.id(name))
@@ -117,6 +124,10 @@ class _Machine(RuleBasedStateMachine):
     def clone(self, name: str) -> None:
         (source, there), *_ = self.volumes.items()
         if name in self.volumes:
+            return
+        if self.is_held(there):
+            with expect.refused(InUse, what=f"clone of exported {source}"):
+                self.rig.backend.clone_volume(self.id(name), self.id(source))
             return
         made = self.rig.backend.clone_volume(self.id(name), self.id(source))
         assert made.size == there.size, f"the clone of {source} has {made.size} bytes, not {there.size}"

@@ -176,6 +176,7 @@ def test_many(rig: Rig) -> None:
     "A snapshot of a volume in use",
     title_zh="对已导出的卷创建快照",
     requirement="A snapshot of an exported volume is taken and deleted without touching the export.",
+    needs=("copies_in_use",),
 )
 def test_exported(rig: Rig) -> None:
     rig.volume()

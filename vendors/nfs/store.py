@@ -1,0 +1,267 @@
+"""Files of mounted shares. Source: protocol sheet nfs-files, sections 3.5 to 3.9 and 7.
+
+A file gets its name when it is whole: until then it has a helper's, which is linked to the volume's name (and refused where that is taken) and
+then removed. A volume that is to have its space reserved is marked by the sticky bit, which means nothing on a file: how many
+blocks a file has says nothing, since a thin one may be written full.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from hashlib import sha256
+
+from blockdrivers.errors import BlockDriversError, InUse, OutOfSpace, VendorError
+from blockdrivers.files import Entry, FileStore
+from blockdrivers.host import programs
+from blockdrivers.naming import Kind, array_name, kind_of
+from vendors.nfs import copying, qcow2
+from vendors.nfs.mounts import Mounts
+from vendors.nfs.options import NfsOptions
+
+_RESERVED = stat.S_ISVTX
+_NEW = os.O_RDWR | os.O_CREAT
+_QEMU_SECONDS = 300.0
+_IN_USE = ('write" lock', "Is another process using")
+
+
+@dataclass(frozen=True, slots=True)
+class Space:
+    """A share's room, in bytes."""
+
+    total: int
+    free: int
+
+
+class SharedFiles(FileStore):
+    """The files of the configured shares."""
+
+    def __init__(self, options: NfsOptions, mounts: Mounts) -> None:
+        self._options = options
+        self._mounts = mounts
+        self._mode = int(options.file_mode, 8)
+
+    @property
+    def format(self) -> str:
+        """As configured; never guessed from the bytes."""
+        return self._options.format
+
+    def pools(self) -> Sequence[str]:
+        """Return the configured shares."""
+        return self._mounts.pools
+
+    def known(self, pool: str) -> str:
+        """Return the name of a configured share."""
+        return self._mounts.share(pool).pool
+
+    def location(self, pool: str, name: str) -> str:
+        """Return the file as hosts mount it."""
+        return f"{self._mounts.share(pool).export.rstrip('/')}/{name}"
+
+    def space(self, pool: str) -> Space:
+        """Return a share's room as the server tells it."""
+
+        def look(folder: int) -> Space:
+            facts = os.fstatvfs(folder)
+            return Space(facts.f_blocks * facts.f_frsize, facts.f_bavail * facts.f_frsize)
+
+        return self._mounts.at(pool, look)
+
+    def entries(self, pool: str, patterns: Sequence[str]) -> Sequence[Entry]:
+        """Read the folder."""
+
+        def read(folder: int) -> list[Entry]:
+            if any(mark in pattern for pattern in patterns for mark in "*?["):
+                names = [name for name in os.listdir(folder) if any(fnmatchcase(name, pattern) for pattern in patterns)]
+            else:
+                names = list(patterns)
+            return [entry for name in sorted(names) if (entry := self._entry(pool, folder, name)) is not None]
+
+        return self._mounts.at(pool, read)
+
+    def create(self, pool: str, name: str, size: int, *, thin: bool) -> None:
+        """Make a file under a helper's name, sparse or filled, and name it."""
+        helper = self._helper(pool, name)
+        with self._undone(pool, helper):
+            self._mounts.slowly([pool], lambda folder: self._fresh(folder, helper, size, thin=thin))
+            self._mounts.at(pool, lambda folder: self._named(folder, helper, name), changes=True)
+
+    def resize(self, entry: Entry, size: int) -> None:
+        """Grow a disk; one that is reserved, with its space."""
+
+        def grow(folder: int) -> Iterator[None]:
+            if self.format == "qcow2":
+                yield from self._qemu_img(folder, entry.name, "resize", "-f", "qcow2", after=(str(size),))
+                return
+            with _opened(folder, entry.name, os.O_RDWR) as file:
+                before = os.fstat(file)
+                try:
+                    if before.st_mode & _RESERVED:
+                        yield from copying.fill(file, before.st_size, size)
+                    os.ftruncate(file, max(size, before.st_size))
+                    os.fsync(file)
+                except OSError:
+                    os.ftruncate(file, before.st_size)
+                    raise
+
+        self._mounts.slowly([entry.pool], grow)
+
+    def reserve(self, entry: Entry, *, thin: bool) -> None:
+        """Fill what is a hole, or call a disk thin again."""
+
+        def mark(folder: int) -> Iterator[None]:
+            with _opened(folder, entry.name, os.O_RDWR) as file:
+                if not thin and self.format == "raw":
+                    yield from copying.fill(file, 0, os.fstat(file).st_size)
+                os.fchmod(file, self._mode | (0 if thin else _RESERVED))
+
+        self._mounts.slowly([entry.pool], mark)
+
+    def clone(self, pool: str, source: str, target: str, *, overwrite: bool = False) -> None:
+        """Let the server clone a file, or copy it; a disk that a host uses is cloned only, since a copy would be of no one moment."""
+        if overwrite and kind_of(target) is not Kind.TEMPORARY:
+            self._mounts.slowly([pool], lambda folder: self._copied(folder, source, folder, target, os.O_RDWR, used=()))
+            return
+        used = self._users(pool, source)
+        helper = target if kind_of(target) is Kind.TEMPORARY else self._helper(pool, target)
+        with self._undone(pool, helper):
+            self._mounts.slowly([pool], lambda folder: self._copied(folder, source, folder, helper, _NEW, used=used))
+            if helper != target:
+                self._mounts.at(pool, lambda folder: self._named(folder, helper, target), changes=True)
+
+    def copy(self, pool: str, source: str, to: str, target: str) -> None:
+        """Copy into another share."""
+        used = self._users(pool, source)
+        with self._undone(to, target):
+            self._mounts.slowly([pool, to], lambda folder, other: self._copied(folder, source, other, target, _NEW, used=used))
+
+    def rename(self, pool: str, name: str, to: str) -> None:
+        """Link the new name, which is refused where it is taken, and remove the old one."""
+        self._mounts.at(pool, lambda folder: self._named(folder, name, to), changes=True)
+
+    def delete(self, pool: str, name: str) -> None:
+        """Remove a file or link."""
+        self._mounts.at(pool, lambda folder: os.unlink(name, dir_fd=folder), changes=True)
+
+    def link(self, pool: str, name: str, target: str) -> None:
+        """Make a symbolic link."""
+        self._mounts.at(pool, lambda folder: os.symlink(target, name, dir_fd=folder), changes=True)
+
+    def admit(self, pool: str, addresses: Sequence[str]) -> None:
+        """Access is the administrator's business."""
+
+    def dismiss(self, pool: str, addresses: Sequence[str]) -> None:
+        """Access is the administrator's business."""
+
+    # Within one folder
+
+    def _entry(self, pool: str, folder: int, name: str) -> Entry | None:
+        """Return a file or link; None for what is neither, and for what is not of the configured format."""
+        with suppress(FileNotFoundError):
+            facts = os.lstat(name, dir_fd=folder)
+            if stat.S_ISLNK(facts.st_mode):
+                return Entry(name, pool, target=os.readlink(name, dir_fd=folder))
+            if not stat.S_ISREG(facts.st_mode):
+                return None
+            size: int | None = facts.st_size
+            if self.format == "qcow2":
+                with _opened(folder, name, os.O_RDONLY) as file:
+                    size = qcow2.virtual_size(file)
+            if size is None:
+                return None
+            identifier = f"{sha256(pool.encode()).hexdigest()[:8]}.{facts.st_ino}"
+            reserved = bool(facts.st_mode & _RESERVED)
+            return Entry(name, pool, identifier, size, not reserved, allocated_bytes=facts.st_blocks * 512)
+        return None
+
+    def _fresh(self, folder: int, name: str, size: int, *, thin: bool) -> Iterator[None]:
+        with suppress(FileNotFoundError):
+            os.unlink(name, dir_fd=folder)
+        with _opened(folder, name, os.O_RDWR | os.O_CREAT | os.O_EXCL) as file:
+            if self.format == "raw":
+                if not thin:
+                    yield from copying.fill(file, 0, size)
+                os.ftruncate(file, size)
+            else:
+                yield from self._qemu_img(folder, name, "create", "-f", "qcow2", after=(str(size),))
+            self._own(file, thin=thin)
+            os.fsync(file)
+
+    def _copied(self, folder: int, source: str, other: int, target: str, flags: int, *, used: Sequence[str]) -> Iterator[None]:
+        with _opened(folder, source, os.O_RDONLY) as origin, _opened(other, target, flags) as made:
+            if not copying.clone(origin, made):
+                if used:
+                    raise _in_use(source, used)
+                os.ftruncate(made, 0)
+                yield from copying.copy(origin, made)
+            os.ftruncate(made, os.fstat(origin).st_size)
+            if flags & os.O_CREAT:
+                self._own(made, thin=True)
+
+    def _own(self, file: int, *, thin: bool) -> None:
+        """Give a file to who is to have it, with the permissions that were asked for, whatever this process's mask is."""
+        if self._options.owner is not None or self._options.group is not None:
+            os.fchown(
+                file,
+                -1 if self._options.owner is None else self._options.owner,
+                -1 if self._options.group is None else self._options.group,
+            )
+        os.fchmod(file, self._mode | (0 if thin else _RESERVED))
+
+    @staticmethod
+    def _named(folder: int, helper: str, name: str) -> None:
+        os.link(helper, name, src_dir_fd=folder, dst_dir_fd=folder, follow_symlinks=False)
+        os.unlink(helper, dir_fd=folder)
+
+    def _users(self, pool: str, source: str) -> list[str]:
+        """Return what the hosts are called that a volume is exported to; raise `InUse` where its copy would be of no one moment."""
+        found = self.entries(pool, [f"*{{{source}}}"]) if "{" not in source else ()
+        users = [entry.name.partition("{")[0] for entry in found if entry.target is not None]
+        if users and not self._options.server_clones:
+            raise _in_use(source, users)
+        return users
+
+    def _helper(self, pool: str, name: str) -> str:
+        return array_name(Kind.TEMPORARY, f"{os.getpid()} {pool} {name}", 31)
+
+    @contextmanager
+    def _undone(self, pool: str, helper: str) -> Iterator[None]:
+        """Where a file cannot be made, leave no helper."""
+        try:
+            yield
+        except BlockDriversError:
+            with suppress(BlockDriversError):
+                self.delete(pool, helper)
+            raise
+
+    def _qemu_img(self, folder: int, name: str, *arguments: str, after: tuple[str, ...]) -> Iterator[None]:
+        """Run qemu-img on a file of an open folder, which it is told by: the share may go meanwhile, and another be in its place."""
+        programs.require("qemu-img")
+        yield
+        ended = programs.run(_QEMU_SECONDS, "qemu-img", *arguments, f"/proc/{os.getpid()}/fd/{folder}/{name}", *after)
+        if ended.succeeded:
+            return
+        if any(words in ended.said for words in _IN_USE):
+            raise InUse(f"The file {name!r} is in use by a virtual machine: {ended.said}")
+        kind = OutOfSpace if "No space left" in ended.said or "quota" in ended.said.lower() else VendorError
+        raise kind(f"qemu-img {arguments[0]} failed: {ended.said}")
+
+
+def _in_use(source: str, users: Sequence[str]) -> InUse:
+    return InUse(
+        f"{source!r} is exported to {', '.join(users)}, and without the server's cloning of files a copy would be of no one moment: "
+        "unexport it first."
+    )
+
+
+@contextmanager
+def _opened(folder: int, name: str, flags: int) -> Iterator[int]:
+    file = os.open(name, flags | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, 0o600, dir_fd=folder)
+    try:
+        yield file
+    finally:
+        os.close(file)
