@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import stat
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -226,7 +227,8 @@ class SharedFiles(FileStore):
         return users
 
     def _helper(self, pool: str, name: str) -> str:
-        return array_name(Kind.TEMPORARY, f"{os.getpid()} {pool} {name}", 31)
+        # Two calls for one file at once must not share a helper; what a killed one has left is swept.
+        return array_name(Kind.TEMPORARY, f"{os.uname().nodename} {os.getpid()} {threading.get_ident()} {pool} {name}", 31)
 
     @contextmanager
     def _undone(self, pool: str, helper: str) -> Iterator[None]:
