@@ -566,6 +566,38 @@ class Backend(Attachments):
             self._references.forget(self._volume_name(volume_id))
             return given
 
+    def unmanage_snapshot(self, snapshot_id: str, array_name: str, *, timeout: float | None = None) -> Snapshot:
+        """Give a snapshot up under another array-side name; its volume and its bytes stay as they are."""
+        with self._operation("unmanage_snapshot", snapshot_id, timeout):
+            capabilities = self._driver_capabilities()
+            checks.supported(capabilities.manage, "give up a snapshot")
+            checks.foreign_name(array_name, capabilities.names.snapshot)
+
+            def give_up() -> Snapshot:
+                try:
+                    snapshot = self._read_snapshot(snapshot_id)
+                except NotFound:
+                    return self._adopted(lambda: self._driver.get_snapshot(array_name), snapshot_id)
+                return self._driver.rename_snapshot(snapshot, array_name, "")
+
+            return replace(self._persist(give_up), snapshot_id=None)
+
+    def find_volume(self, array_name: str, *, timeout: float | None = None) -> Volume:
+        """Return the volume of that array-side name, whoever named it, or raise `NotFound`."""
+        with self._operation("find_volume", array_name, timeout):
+            volume = self._persist(lambda: self._driver.get_volume(array_name))
+            return replace(volume, volume_id=naming.identifier_of(volume.name, volume.description))
+
+    def find_snapshot(self, array_name: str, *, timeout: float | None = None) -> Snapshot:
+        """Return the snapshot of that array-side name, whoever named it, or raise `NotFound`."""
+        with self._operation("find_snapshot", array_name, timeout):
+            snapshot = self._persist(lambda: self._driver.get_snapshot(array_name))
+            return replace(
+                snapshot,
+                snapshot_id=naming.identifier_of(snapshot.name, snapshot.description),
+                volume_id=naming.identifier_of(snapshot.source_name),
+            )
+
     # Leftovers
 
     def sweep(self, *, remove: bool = False, timeout: float | None = None) -> Sequence[Leftover]:

@@ -131,8 +131,12 @@ def test_snapshot(rig: Rig) -> None:
     rig.backend.unmanage_volume(rig.id("v"), _foreign(rig, "v"))
     rig.backend.manage_volume(rig.id("w"), _foreign(rig, "v"))
     assert rig.backend.get_snapshot(rig.id("s")).source_id == made.id, "the snapshot is of another volume"
-    renamed = rig.backend.driver.rename_snapshot(rig.backend.get_snapshot(rig.id("s")), _foreign(rig, "s"), "")
-    assert renamed.id == taken.id, f"the renamed snapshot is {renamed}"
+    for _ in range(2):
+        given = rig.backend.unmanage_snapshot(rig.id("s"), _foreign(rig, "s"))
+        assert (given.id, given.name, given.snapshot_id) == (taken.id, _foreign(rig, "s"), None), (
+            f"the given-up snapshot is {given}"
+        )
+    assert rig.backend.find_snapshot(_foreign(rig, "s")).source_id == made.id, "its name finds another snapshot"
     with expect.refused(InvalidRequest, what="a snapshot of another volume"):
         rig.backend.manage_snapshot(rig.id("s2"), rig.id("other"), _foreign(rig, "s"))
     for _ in range(2):

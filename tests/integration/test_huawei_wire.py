@@ -161,6 +161,22 @@ def test_a_taken_over_volume_keeps_wwn_and_exports_none(lab, iscsi_host):
         array.manage_volume("x", "legacy-8")
 
 
+def test_what_was_given_up_is_found_by_its_name(lab):
+    array = lab().open()
+    volume = array.create_volume("v", GiB, POOL)
+    taken = array.create_snapshot("s", "v")
+    assert array.find_volume(volume.name).volume_id == "v"
+    assert (array.find_snapshot(taken.name).snapshot_id, array.find_snapshot(taken.name).volume_id) == ("s", "v")
+    array.unmanage_snapshot("s", "legacy-s")
+    array.unmanage_snapshot("s", "legacy-s")
+    array.unmanage_volume("v", "legacy-v")
+    assert (array.find_volume("legacy-v").id, array.find_volume("legacy-v").volume_id) == (volume.id, None)
+    assert array.find_snapshot("legacy-s").snapshot_id is None
+    for find in (array.find_volume, array.find_snapshot):
+        with pytest.raises(NotFound):
+            find("no-such-name")
+
+
 def test_a_volume_with_snapshots_shows_them(lab):
     array = lab().open()
     array.create_volume("v", GiB, POOL)
