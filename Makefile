@@ -12,7 +12,7 @@ LAB_PACKAGES := qemu-system-x86 mmdebstrap busybox-static cpio kmod zstd e2fspro
 
 DEFECTS := tests/host/test_attach_saboteurs.py
 
-.PHONY: certify test lint types layering check bench test-oracle test-host test-attach-checks lab clean
+.PHONY: certify test lint types layering check bench test-oracle test-cinder test-host test-attach-checks lab clean
 
 # The main job: certify a simulated OceanStor 5500 V5 over iSCSI and FC, write the report, print the grade.
 certify: $(VENV)/.conformance
@@ -35,12 +35,17 @@ layering:
 	$(BIN)/lint-imports
 
 check:
-	$(BIN)/pytest -n 2 --dist loadgroup tests --ignore tests/oracle --ignore tests/host
+	$(BIN)/pytest -n 2 --dist loadgroup tests --ignore tests/oracle --ignore tests/cinder --ignore tests/host
 
 # Other people's clients against the simulators, in an environment of their own: drivers of the cinder package, vendors' SDKs.
 test-oracle: $(VENV)/.dev $(VENV)-cinder/.installed
 	tools/system-packages $(DATA_PACKAGES)
 	BLOCKDRIVERS_CINDER_VENV=$(abspath $(VENV)-cinder) $(BIN)/pytest tests/oracle
+
+# Our driver inside Cinder: its compliance tests, and real Cinder services on a simulated array with its bytes.
+test-cinder: $(VENV)/.dev $(VENV)-cinder-service/.installed
+	tools/system-packages $(DATA_PACKAGES)
+	BLOCKDRIVERS_CINDER_SERVICE=$(abspath $(VENV)-cinder-service) $(BIN)/pytest tests/cinder
 
 # Volumes attached for real, by a virtual machine. Needs root: for a network of its own, and to build the machine's disk.
 test-host: lab
@@ -74,5 +79,11 @@ $(VENV)-cinder/.installed: pyproject.toml
 		'cinder==29.0.0' 'netapp-ontap==9.19.1.0' 'python-3parclient>=4.4,<5'
 	touch $@
 
+# What cinder's own tests import comes with it.
+$(VENV)-cinder-service/.installed: pyproject.toml
+	test -x $(VENV)-cinder-service/bin/python || $(PYTHON) -m venv $(VENV)-cinder-service
+	$(VENV)-cinder-service/bin/python -m pip install --quiet --disable-pip-version-check -e . 'cinder==29.0.0' ddt oslotest testtools
+	touch $@
+
 clean:
-	rm -rf $(VENV) $(VENV)-cinder $(REPORTS) .cache
+	rm -rf $(VENV) $(VENV)-cinder $(VENV)-cinder-service $(REPORTS) .cache
