@@ -64,7 +64,7 @@ def nfs(export: Export, mount_point_base: str | None, mount_options: str | None)
     data: Connection = {
         "export": share,
         "name": name,
-        "format": "raw",
+        "format": export.format or "raw",
         "options": f"-o {mount_options}" if mount_options else None,
     }
     return {"driver_volume_type": "nfs", "data": data, "mount_point_base": mount_point_base}

@@ -43,11 +43,11 @@ def snapshots(found: Iterable[Snapshot], known: Collection[str]) -> list[dict[st
     ]
 
 
-def _entry(name: str, size: int, cinder_id: str | None, reason: str | None) -> dict[str, Any]:
+def _entry(name: str, size: int | None, cinder_id: str | None, reason: str | None) -> dict[str, Any]:
     reason = "already managed" if cinder_id else reason
     return {
         "reference": {"source-name": name},
-        "size": gigabytes(size),
+        "size": gigabytes(size or 0),
         "safe_to_manage": reason is None,
         "reason_not_safe": reason,
         "cinder_id": cinder_id,
@@ -66,4 +66,6 @@ def _reason_volume(volume: Volume, capabilities: Capabilities) -> str | None:
 def _reason_snapshot(snapshot: Snapshot) -> str | None:
     if snapshot.snapshot_id is not None:
         return f"{snapshot.name!r} is managed by this library already."
+    if snapshot.size is None:
+        return f"The array does not tell the size of {snapshot.name!r}."
     return f"{snapshot.name!r} is exported." if snapshot.exported else None

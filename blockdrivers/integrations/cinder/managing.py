@@ -13,7 +13,7 @@ from blockdrivers.integrations.cinder import manageable
 from blockdrivers.integrations.cinder.failures import as_cinder, bad_reference
 from blockdrivers.integrations.cinder.groups import Groups
 from blockdrivers.integrations.cinder.volumes import pool_of, thin_of
-from blockdrivers.model import Snapshot, Volume
+from blockdrivers.model import GiB, Snapshot, Volume
 from blockdrivers.naming import Kind, array_name
 
 
@@ -69,8 +69,9 @@ class Managing(Groups):
 
     @as_cinder()
     def manage_existing_snapshot_get_size(self, snapshot: Any, existing_ref: Mapping[str, str]) -> int:
-        """Return the size in GiB, rounded up, of a snapshot that is to be taken over."""
-        return manageable.gigabytes(self._referred_snapshot(existing_ref).size)
+        """Return the size in GiB, rounded up, of a snapshot that is to be taken over; its volume's where the array does not tell."""
+        found = self._referred_snapshot(existing_ref)
+        return manageable.gigabytes(found.size or snapshot.volume.size * GiB)
 
     @as_cinder()
     def unmanage_snapshot(self, snapshot: Any) -> None:
