@@ -271,12 +271,12 @@ class SvcDriver(Driver):
     def rename_volume(self, volume: Volume, name: str, description: str) -> Volume:
         """``chvdisk -name``; there is no field for a description."""
         self._client.change("chvdisk", volume.name, name=name)
-        return replace(volume, name=name)
+        return replace(volume, name=name, volume_id=None)
 
     def rename_snapshot(self, snapshot: Snapshot, name: str, description: str) -> Snapshot:
         """``chvdisk -name``."""
         self._client.change("chvdisk", snapshot.name, name=name)
-        return replace(snapshot, name=name)
+        return replace(snapshot, name=name, snapshot_id=None, volume_id=None)
 
     def migrate_volume(self, volume: Volume, spec: VolumeSpec, temporary: str) -> Volume:
         """``addvdiskcopy``, and the old copy away once both are in step (sheet, 3.10); id and UID stay."""

@@ -18,6 +18,7 @@ from vendors.svc.simulator.engine import Engine
 from vendors.svc.simulator.hosts import Hosts
 from vendors.svc.simulator.maps import Maps
 from vendors.svc.simulator.mirrors import Mirrors
+from vendors.svc.simulator.pools import Pools
 from vendors.svc.simulator.profiles import PROFILES, Profile
 from vendors.svc.simulator.rest import Rest
 from vendors.svc.simulator.shell import Answer, Command, Given
@@ -65,13 +66,14 @@ class SvcArray:
         array = Engine(serial, self._options.pools, self._data_plane, self._clock)
         self._state = State(array, self.profile, self._options)
         self._system = System(self._state, serial)
+        self._pools = Pools(self._state)
         self._storage = Storage(self._state)
         self._mirrors = Mirrors(self._state, self._storage)
         self._maps = Maps(self._state)
         self._hosts = Hosts(self._state)
         self._throttles = Throttles(self._state)
         self._commands: dict[str, Command] = {}
-        for part in (self._system, self._storage, self._mirrors, self._maps, self._hosts, self._throttles):
+        for part in (self._system, self._pools, self._storage, self._mirrors, self._maps, self._hosts, self._throttles):
             self._commands |= part.commands()
         self._rest.forget()
 
@@ -142,7 +144,7 @@ class SvcArray:
             self._maps.settle()
             self._mirrors.settle()
             return {
-                "pools": self._storage.pool_dump(),
+                "pools": self._pools.dump(),
                 "volumes": self._storage.dump(),
                 "copies": self._maps.dump(),
                 "groups": self._maps.group_dump(),

@@ -1,4 +1,4 @@
-"""Pools and volumes. Source: IBM sheet, sections 3.3 and 3.4; Inspur sheet, 3.2 and 3.3."""
+"""Volumes. Source: IBM sheet, section 3.4; Inspur sheet, 3.3."""
 
 from __future__ import annotations
 
@@ -23,14 +23,13 @@ from vendors.svc.simulator.shell import (
 from vendors.svc.simulator.state import IO_GROUP, IO_GROUP_NAME, Copy, Kind, State
 
 _GRAINS = ("8", "32", "64", "128", "256")
-_EXTENT_MB = 1024
 _KIND_VALUES = "rsize warning grainsize easytier intier"
 _KIND_SWITCHES = "autoexpand compressed deduplicated deduped"
 _MANY = "many"
 
 
 class Storage:
-    """Pools and volumes of an array."""
+    """The volumes of an array."""
 
     def __init__(self, state: State) -> None:
         self._state = state
@@ -41,7 +40,6 @@ class Storage:
         """Return the verbs."""
         values = f"name mdiskgrp iogrp size unit copies syncrate node accessiogrp cache vtype volumegroup {_KIND_VALUES}"
         found = {
-            "lsmdiskgrp": listing(self._pools),
             "lsvdisk": listing(self._volumes),
             "mkvdisk": action(self._create, values, f"nofmtdisk {_KIND_SWITCHES}", most=0),
             "chvdisk": action(self._change, "name rate warning autoexpand easytier intier", "unitmb"),
@@ -59,50 +57,6 @@ class Storage:
                 self._remove_volume, "", f"removehostmappings removercrelationships remove{self._profile.words.stem}maps"
             )
         return found
-
-    # Pools
-
-    def _pools(self, given: Given) -> Table | Detail:
-        if given.objects:
-            return Detail([self._pool(self._state.pool(given.object))])
-        return Table([self._pool(pool) for pool in self._array.pools.values()])
-
-    def _pool(self, pool: Pool) -> Pairs:
-        words = self._profile.words
-        provisioned = self._array.provisioned(pool.id)
-        used = min(pool.total, self._array.used(pool.id))
-        members = [volume for volume in self._array.volumes.values() if volume.pool_id == pool.id]
-        pairs: list[tuple[str, Value]] = [
-            ("id", pool.id),
-            ("name", pool.name),
-            ("status", "online"),
-            ("mdisk_count", 1),
-            ("vdisk_count", len(members)),
-            ("capacity", Bytes(pool.total)),
-            ("extent_size", _EXTENT_MB),
-            ("free_capacity", Bytes(self._array.free(pool.id))),
-            ("virtual_capacity", Bytes(provisioned)),
-            ("used_capacity", Bytes(used)),
-            ("real_capacity", Bytes(used)),
-            ("overallocation", provisioned * 100 // pool.total),
-            ("warning", 80),
-            (words.tier_field, "auto"),
-            (f"{words.tier_field}_status", "balanced"),
-        ]
-        if words.vendor == "IBM":
-            pairs += [
-                ("parent_mdisk_grp_id", pool.id),
-                ("parent_mdisk_grp_name", pool.name),
-                ("child_mdisk_grp_count", 0),
-                ("type", "parent"),
-                ("encrypt", "no"),
-                ("site_id", ""),
-                ("site_name", ""),
-            ]
-        if self._profile.reduces:
-            reduces = self._state.reduces(pool.id)
-            pairs.append(("data_reduction", "yes" if reduces else "no") if words.vendor == "IBM" else _category(reduces))
-        return pairs
 
     # Volumes
 
@@ -426,18 +380,6 @@ class Storage:
             }
             for volume in self._array.volumes.values()
         ]
-
-    def pool_dump(self) -> list[dict[str, object]]:
-        """Return the pools."""
-        return [
-            {"id": pool.id, "name": pool.name, "total": pool.total, "free": self._array.free(pool.id)}
-            for pool in self._array.pools.values()
-        ]
-
-
-def _category(reduces: bool) -> tuple[str, Value]:
-    """Return Inspur's word for pools that reduce data."""
-    return "category", "ssa" if reduces else ""
 
 
 def _percent(given: Given) -> str:
