@@ -116,7 +116,9 @@ class SvcDriver(Driver):
         return objects.system_facts(self._variant, one(system), nodes or ())
 
     def licences(self) -> Mapping[str, bool]:
-        """``lslicense``, and where that shows none ``lsguicapabilities`` (sheet, 3.1): whether bytes may be compressed."""
+        """``lslicense``, and ``lsguicapabilities`` (sheet, 3.1): what this backend's volumes need, compression where it is chosen."""
+        if not self._options.compression:
+            return {}
         licence, gui = self._client.read(Ask("lslicense", detail=True), Ask("lsguicapabilities", detail=True))
         return {"compression": variants.may_compress(self._variant, one(licence), one(gui))}
 

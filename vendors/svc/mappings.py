@@ -66,7 +66,7 @@ class Mappings:
                 raise
             # Another call may have been quicker, or its start is under way.
             found, maps = self._client.read(*asks)
-            if not self._has_begun(objects.copy_maps(maps)):
+            if not _all_begun(objects.copy_maps(maps)):
                 raise
         if not objects.copy_maps(maps) or not objects.copy_maps(maps)[0].holds_moment:
             note(f"the copy mapping {map_id} is being prepared")
@@ -74,9 +74,18 @@ class Mappings:
         return found[0] if found else self._volumes.section(target)
 
     def start_group(self, group: str) -> None:
-        """Give all mappings of a group one moment."""
+        """Give all mappings of a group one moment.
+
+        Where the answer is lost, the mappings tell: whoever looks for the snapshots finds them whole, and the group would stay.
+        """
         call = Call(f"start{self._stem}consistgrp", group, {"prep": True}, changes=True)
-        _, (rows,) = self._client.change_and_read(call, self._volumes.maps(group_name=group))
+        members = self._volumes.maps(group_name=group)
+        try:
+            _, (rows,) = self._client.change_and_read(call, members)
+        except Ambiguous:
+            rows = self._client.read(members)[0]
+            if not _all_begun(objects.copy_maps(rows)):
+                raise
         if not all(found.holds_moment for found in objects.copy_maps(rows)):
             wait_until(lambda: self._group_moment(group), what=f"consistency group {group} to hold its moment")
 
@@ -127,10 +136,6 @@ class Mappings:
             raise NotFound(f"The array has no copy mapping onto {target!r}.")
         return found[0]
 
-    @staticmethod
-    def _has_begun(found: list[CopyMap]) -> bool:
-        return bool(found) and (found[0].holds_moment or found[0].status in {"preparing", "prepared"})
-
     def _moment(self, map_id: str) -> bool | None:
         found = objects.copy_maps(self._client.read(self.by_id(map_id))[0])
         if not found:
@@ -156,3 +161,8 @@ class Mappings:
     def _at_rest(self, map_id: str) -> bool | None:
         found = objects.copy_maps(self._client.read(self.by_id(map_id))[0])
         return True if not found or found[0].status in {"stopped", "idle_or_copied"} else None
+
+
+def _all_begun(found: list[CopyMap]) -> bool:
+    """Tell whether mappings hold their moment, or are about to."""
+    return bool(found) and all(each.holds_moment or each.status in {"preparing", "prepared"} for each in found)
