@@ -108,6 +108,6 @@ def test_models_say_what_is_unknown():
     assert shown == {
         "ACS5000": ("toyou-acs5000", None),
         "NCS9000": ("unknown", "toyou-acs5000"),
-        "NCS10000": ("none yet", None),
+        "NCS10000": ("nfs-shares", None),
         "NetStor iSUMA A1600": ("unknown", "toyou-acs5000"),
     }

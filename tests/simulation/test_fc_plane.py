@@ -224,7 +224,7 @@ def test_a_target_that_is_absent_or_lacks_a_port_is_refused_at_first(target, tmp
 def test_an_array_keeps_its_files_in_the_share_and_reports_the_targets_ports(target, tmp_path):
     with open_array(find_model(MODEL), MODEL, fc=FcTarget(target.url, PORTS, tmp_path), fabric=[ONE]) as array:
         assert array.ready["fc"] == list(PORTS)
-        assert array.ready["data_plane"] == {"iscsi": True, "fc": True, "missing": None}
+        assert array.ready["data_plane"] == {"iscsi": True, "fc": True, "nfs": False, "missing": None}
         array.plane.create(wwn(1), MiB)
         assert [file.name for file in tmp_path.glob("*/*")] == [wwn(1)]
         array.plane.serve([access("0", wwn(1), 1, ONE)])
