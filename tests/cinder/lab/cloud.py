@@ -1,0 +1,140 @@
+"""A simulated array with its bytes, and Cinder on it through this library."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+from blockdrivers.host import userspace
+from blockdrivers.host.nbd import NbdClient
+from blockdrivers.model import Chap, IscsiTarget
+from blockdrivers.naming import Kind, array_name
+from blockdrivers.plugins import find_model
+from conformance.simulation.opening import BACKEND, open_array, write_config
+from tests.cinder.lab.api import Api
+from tests.cinder.lab.images import Images
+from tests.cinder.lab.services import Services
+
+MODEL = "OceanStor 5500 V5"
+CHAP = Chap("cinder-user", "lab-secret-012")
+
+
+def connector(name: str) -> dict[str, Any]:
+    """Return what a compute host says of itself."""
+    number = sum(name.encode()) % 256
+    return {
+        "host": name,
+        "ip": "127.0.0.1",
+        "initiator": f"iqn.1994-05.org.example:{name}",
+        "wwpns": ["21000024ff000001", "21000024ff000002"],
+        "multipath": True,
+        "platform": "x86_64",
+        "os_type": "linux",
+        "mountpoint": f"/dev/vd{chr(ord('b') + number % 20)}",
+    }
+
+
+class Cloud:
+    """What tests ask: the API, the array's own state, and the bytes of volumes."""
+
+    def __init__(self, python: Path, folder: Path) -> None:
+        self._stack = ExitStack()
+        try:
+            adapter = find_model(MODEL)
+            self.array = self._stack.enter_context(open_array(adapter, MODEL, copy_seconds=0.1))
+            self.images = self._stack.enter_context(Images())
+            config = write_config(folder, adapter, self.array.ready)
+            (folder / "cinder").mkdir()
+            ours = {"blockdrivers_config": config, "blockdrivers_backend": BACKEND}
+            where = "blockdrivers.integrations.cinder.driver"
+            backends = {
+                "iscsi": {"volume_driver": f"{where}.ISCSIDriver", **ours},
+                "chap": {
+                    "volume_driver": f"{where}.ISCSIDriver",
+                    "use_chap_auth": True,
+                    "chap_username": CHAP.username,
+                    "chap_password": CHAP.secret,
+                    "blockdrivers_pools": "pool_b",
+                    **ours,
+                },
+                "fc": {"volume_driver": f"{where}.FCDriver", **ours},
+            }
+            self.services = self._stack.enter_context(Services(python, folder / "cinder", backends, images=self.images.url))
+            self.api = Api(self.services.root)
+            for name in backends:
+                self.kind(name, volume_backend_name=name)
+        except BaseException:
+            self._stack.close()
+            raise
+
+    def close(self) -> None:
+        """End everything."""
+        self._stack.close()
+
+    def kind(self, name: str, qos: str | None = None, **extra_specs: str) -> str:
+        """Make a volume type and return its id."""
+        made = self.api.post("/types", {"volume_type": {"name": name, "extra_specs": extra_specs}})["volume_type"]
+        if qos:
+            self.api.get(f"/qos-specs/{qos}/associate?vol_type_id={made['id']}")
+        return str(made["id"])
+
+    def volume(self, size: int = 1, kind: str = "iscsi", *, state: str = "available", **more: Any) -> str:
+        """Ask for a volume and return its id once it is in that state."""
+        made = self.api.post("/volumes", {"volume": {"size": size, "volume_type": kind, **more}})["volume"]
+        self.api.wait("volume", made["id"], state)
+        return str(made["id"])
+
+    def snapshot(self, volume: str, **more: Any) -> str:
+        """Ask for a snapshot and return its id once it is available."""
+        made = self.api.post("/snapshots", {"snapshot": {"volume_id": volume, **more}})["snapshot"]
+        self.api.wait("snapshot", made["id"])
+        return str(made["id"])
+
+    # The array
+
+    def on_array(self, identifier: str, kind: Kind = Kind.VOLUME) -> dict[str, Any] | None:
+        """Return the array's own record of a volume or snapshot, by its Cinder id; None where it has none."""
+        name = array_name(kind, identifier, 31)
+        listed = self.array.family.state()["snapshots" if kind is Kind.SNAPSHOT else "volumes"]
+        return next((item for item in listed if item["name"] == name), None)
+
+    def mappings(self) -> list[Any]:
+        """Return what the array exports to whom."""
+        return list(self.array.family.state()["mappings"])
+
+    # Bytes
+
+    @contextmanager
+    def attached(self, volume: str, host: str = "cmp01") -> Iterator[NbdClient]:
+        """Attach a volume to a compute host as Nova would, and yield its bytes over iSCSI."""
+        who = connector(host)
+        body = {"attachment": {"volume_uuid": volume, "connector": who}}
+        made = self.api.post("/attachments", body, micro="3.54")["attachment"]
+        try:
+            self.api.post(f"/attachments/{made['id']}/action", {"os-complete": {}}, micro="3.44")
+            with lun(made["connection_info"], who["initiator"]) as client:
+                yield client
+        finally:
+            self.api.delete(f"/attachments/{made['id']}", micro="3.27")
+
+    def write(self, volume: str, data: bytes, offset: int = 0) -> None:
+        """Write bytes as a compute host would."""
+        with self.attached(volume) as client:
+            client.write(offset, data)
+
+    def read(self, volume: str, length: int, offset: int = 0) -> bytes:
+        """Read bytes as a compute host would."""
+        with self.attached(volume) as client:
+            return client.read(offset, length)
+
+
+@contextmanager
+def lun(info: dict[str, Any], initiator: str) -> Iterator[NbdClient]:
+    """Use a connection over iSCSI as it is described."""
+    user = info.get("auth_username")
+    chap = Chap(user, info["auth_password"]) if user else None
+    target = IscsiTarget(info["target_portals"][0], info["target_iqns"][0])
+    with userspace.open_lun(target, info["target_luns"][0], initiator, chap) as client:
+        yield client
