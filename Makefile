@@ -12,7 +12,7 @@ LAB_PACKAGES := qemu-system-x86 mmdebstrap busybox-static cpio kmod zstd e2fspro
 
 DEFECTS := tests/host/test_attach_saboteurs.py
 
-.PHONY: certify test lint types layering check bench test-oracle test-cinder test-host test-attach-checks lab clean
+.PHONY: certify test lint types layering check bench bench-cinder test-oracle test-cinder test-host test-attach-checks lab clean
 
 # The main job: certify a simulated OceanStor 5500 V5 over iSCSI and FC, write the report, print the grade.
 certify: $(VENV)/.conformance
@@ -62,6 +62,10 @@ lab: $(VENV)/.dev
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks
+
+# The same work through Cinder with the cinder package's own driver and with ours.
+bench-cinder: $(VENV)/.dev $(VENV)-cinder-service/.installed
+	BLOCKDRIVERS_CINDER_SERVICE=$(abspath $(VENV)-cinder-service) $(BIN)/python -m benchmarks cinder
 
 $(VENV)/.conformance: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks import images, import_cost, netapp, parallel, round_trips, toyou
+from benchmarks import cinder, images, import_cost, netapp, parallel, round_trips, toyou
 
 BENCHMARKS = {
     "import": import_cost.main,
@@ -13,6 +13,7 @@ BENCHMARKS = {
     "round-trips-toyou": toyou.main,
     "parallel": parallel.main,
     "images": images.main,
+    "cinder": cinder.main,
 }
 
 

@@ -28,5 +28,5 @@ def cloud(cinder_python: Path, tmp_path_factory: pytest.TempPathFactory) -> Iter
         state = made.array.family.state()
     finally:
         made.close()
-    left = {kind: state[kind] for kind in ("volumes", "snapshots", "copies", "mappings", "qos") if state[kind]}
+    left = {kind: state[kind] for kind in ("volumes", "snapshots", "copies", "qos") if state[kind]}
     assert left == {}

@@ -48,7 +48,9 @@ class UserspaceConnector(base.BaseLinuxConnector):
                 _open[key] = stack.pop_all(), device
         return {"type": "block", "path": str(_open[key][1])}
 
-    def disconnect_volume(self, connection_properties, device_info=None, force=False, ignore_errors=False, is_disconnect_call=False):
+    def disconnect_volume(
+        self, connection_properties, device_info=None, force=False, ignore_errors=False, is_disconnect_call=False
+    ):
         found = _open.pop(_key(connection_properties), None)
         if found:
             found[0].close()

@@ -14,6 +14,7 @@ import sys
 
 import cinder.cmd.backup
 import cinder.cmd.volume
+import connector
 import os_brick
 from cinder import coordination, objects, rpc, service, utils, version
 from cinder.common import config, constants
@@ -21,8 +22,6 @@ from oslo_config import cfg
 from oslo_log import log as logging
 from oslo_privsep import priv_context
 from oslo_service import service as oslo_service
-
-import connector
 
 CONF = cfg.CONF
 
@@ -35,8 +34,16 @@ class Service(service.Service):
         super().report_state()
 
 
+def _plain(capabilities):
+    return dict(capabilities)
+
+
 def main() -> None:
     objects.register_all()
+    from cinder.scheduler import host_manager
+
+    # What the scheduler answers is a plain dictionary once it has travelled; here it does not travel.
+    host_manager.ReadOnlyDict.copy = _plain
     CONF(sys.argv[1:], project="cinder", version=version.version_string())
     config.set_middleware_defaults()
     logging.setup(CONF, "cinder")

@@ -7,9 +7,10 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+from blockdrivers import open_backend
 from blockdrivers.host import userspace
 from blockdrivers.host.nbd import NbdClient
-from blockdrivers.model import Chap, IscsiTarget
+from blockdrivers.model import Chap, IscsiTarget, TiB
 from blockdrivers.naming import Kind, array_name
 from blockdrivers.plugins import find_model
 from conformance.simulation.opening import BACKEND, open_array, write_config
@@ -18,6 +19,7 @@ from tests.cinder.lab.images import Images
 from tests.cinder.lab.services import Services
 
 MODEL = "OceanStor 5500 V5"
+POOL_BYTES = 40 * TiB
 CHAP = Chap("cinder-user", "lab-secret-012")
 
 
@@ -43,9 +45,10 @@ class Cloud:
         self._stack = ExitStack()
         try:
             adapter = find_model(MODEL)
-            self.array = self._stack.enter_context(open_array(adapter, MODEL, copy_seconds=0.1))
+            self.array = self._stack.enter_context(open_array(adapter, MODEL, copy_seconds=0.1, pools=2, pool_bytes=POOL_BYTES))
             self.images = self._stack.enter_context(Images())
-            config = write_config(folder, adapter, self.array.ready)
+            config = write_config(folder, adapter, self.array.ready, timeouts={"unreachable": 2})
+            self.backend = self._stack.enter_context(open_backend(config))
             (folder / "cinder").mkdir()
             ours = {"blockdrivers_config": config, "blockdrivers_backend": BACKEND}
             where = "blockdrivers.integrations.cinder.driver"
@@ -65,6 +68,8 @@ class Cloud:
             self.api = Api(self.services.root)
             for name in backends:
                 self.kind(name, volume_backend_name=name)
+            self.kind("over-iscsi", storage_protocol="iSCSI")
+            self.kind("thick", volume_backend_name="iscsi", **{"blockdrivers:provisioning": "thick"})
         except BaseException:
             self._stack.close()
             raise
@@ -79,6 +84,14 @@ class Cloud:
         if qos:
             self.api.get(f"/qos-specs/{qos}/associate?vol_type_id={made['id']}")
         return str(made["id"])
+
+    def drop_kind(self, name: str) -> None:
+        """Delete a volume type."""
+        self.api.delete(f"/types/{self.kind_id(name)}")
+
+    def kind_id(self, name: str) -> str:
+        """Return the id of a volume type."""
+        return next(str(kind["id"]) for kind in self.api.get("/types")["volume_types"] if kind["name"] == name)
 
     def volume(self, size: int = 1, kind: str = "iscsi", *, state: str = "available", **more: Any) -> str:
         """Ask for a volume and return its id once it is in that state."""
@@ -100,9 +113,13 @@ class Cloud:
         listed = self.array.family.state()["snapshots" if kind is Kind.SNAPSHOT else "volumes"]
         return next((item for item in listed if item["name"] == name), None)
 
-    def mappings(self) -> list[Any]:
-        """Return what the array exports to whom."""
-        return list(self.array.family.state()["mappings"])
+    def exported_to(self, volume: str) -> set[str]:
+        """Return the hosts that the array lets use a volume."""
+        return {export.host for export in self.backend.list_exports(volume)}
+
+    def limits(self, volume: str) -> dict[str, int]:
+        """Return the limits that the array puts on a volume."""
+        return self.backend.get_qos(volume).as_dict()
 
     # Bytes
 

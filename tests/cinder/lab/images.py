@@ -14,7 +14,18 @@ from typing import Any
 
 _TEXT = {"type": ["null", "string"]}
 _NUMBER = {"type": ["null", "integer"]}
-_TEXTS = ("id", "name", "status", "visibility", "owner", "checksum", "disk_format", "container_format", "created_at", "updated_at")
+_TEXTS = (
+    "id",
+    "name",
+    "status",
+    "visibility",
+    "owner",
+    "checksum",
+    "disk_format",
+    "container_format",
+    "created_at",
+    "updated_at",
+)
 _SCHEMA = {
     "name": "image",
     "properties": {

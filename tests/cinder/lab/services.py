@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import configparser
-import ctypes
+import contextlib
 import os
 import shutil
 import signal
@@ -15,6 +15,7 @@ from pathlib import Path
 
 import requests
 
+from blockdrivers.host import programs
 from tests.cinder.lab.api import Api
 
 INSIDE = Path(__file__).parents[1] / "inside"
@@ -22,7 +23,6 @@ HOST = "labhost"
 _HIDDEN = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy")
 _START_SECONDS = 90.0
 _STOP_SECONDS = 5.0
-_DIE_WITH_PARENT = 1
 
 Sections = Mapping[str, Mapping[str, object]]
 
@@ -88,7 +88,9 @@ class Services:
         paste = paste.replace("/v3: openstack_volume_api_v3", "/v3: openstack_volume_api_v3\n/v2: openstack_volume_api_v3")
         (self._folder / "api-paste.ini").write_text(paste)
         parser = configparser.ConfigParser(interpolation=None)
-        parser.read_dict({section: {key: str(value) for key, value in options.items()} for section, options in self._sections().items()})
+        parser.read_dict(
+            {section: {key: str(value) for key, value in options.items()} for section, options in self._sections().items()}
+        )
         with (self._folder / "cinder.conf").open("w") as file:
             parser.write(file)
         command = [self._bin / "cinder-manage", "--config-file", self._folder / "cinder.conf", "db", "sync"]
@@ -143,10 +145,10 @@ class Services:
         return kept | {"PATH": f"{self._bin}{os.pathsep}{kept['PATH']}", "PYTHONWARNINGS": "ignore"}
 
     def _start(self) -> None:
-        command = [self._bin / "python", INSIDE / "services.py", "--config-file", self._folder / "cinder.conf"]
+        command = [*programs.TIED, self._bin / "python", INSIDE / "services.py", "--config-file", self._folder / "cinder.conf"]
         with (self._folder / "services.log").open("wb") as log:
             self._process = subprocess.Popen(
-                command, env=self._environment(), stdin=subprocess.DEVNULL, stdout=log, stderr=log, preexec_fn=_apart
+                command, env=self._environment(), stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
             )
         ends = time.monotonic() + _START_SECONDS
         while not self._ready():
@@ -174,17 +176,9 @@ class Services:
             process.wait(_STOP_SECONDS)
         except subprocess.TimeoutExpired:
             process.kill()
-        try:
+        with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
         process.wait()
-
-
-def _apart() -> None:
-    """Lead a process group of its own, and die with the parent."""
-    os.setsid()
-    ctypes.CDLL("libc.so.6").prctl(_DIE_WITH_PARENT, signal.SIGKILL)
 
 
 def _free_port() -> int:
