@@ -25,11 +25,11 @@ def fault(cloud, **wanted):
 
 @pytest.mark.parametrize("kind", ["drop_before", "drop_after", "session_expired", "busy", "http_503"])
 def test_a_lost_answer_neither_loses_nor_doubles_a_volume(cloud, kind):
-    with fault(cloud, kind=kind, operation="POST lun") as met:
+    with fault(cloud, kind=kind, operation="POST /lun") as met:
         volume = cloud.volume()
     assert met.hits == 1
     assert len(cloud.array.family.state()["volumes"]) == 1
-    with fault(cloud, kind=kind, operation="DELETE lun*") as met:
+    with fault(cloud, kind=kind, operation="DELETE /lun/*") as met:
         cloud.api.remove("volume", volume)
     assert met.hits == 1
     assert cloud.array.family.state()["volumes"] == []

@@ -8,7 +8,7 @@ import pytest
 
 from blockdrivers.model import MiB
 from tests.cinder.lab.api import Api
-from tests.cinder.lab.cloud import connector
+from tests.cinder.lab.cloud import BY_DEFAULT, connector
 
 DOCUMENTED = {"id", "name", "extra_specs", "is_public", "qos_specs_id", "description"}
 
@@ -116,11 +116,11 @@ def test_retyping_changes_provisioning_and_limits_in_place_with_a_snapshot_on_it
 
 
 def test_the_array_moves_a_volume_between_its_pools_and_back_ends(cloud):
-    volume = cloud.volume(kind="over-iscsi")
+    volume = cloud.volume(kind=BY_DEFAULT)
     cloud.write(volume, b"moved" * 100)
     wwn = cloud.on_array(volume)["wwn"]
     begins = cloud.api.show("volume", volume)["os-vol-host-attr:host"]
-    hosts = ["labhost@iscsi#pool_a", "labhost@chap#pool_b", "labhost@iscsi#pool_b"]
+    hosts = ["labhost@iscsi#pool_a", "labhost@other#pool_b", "labhost@iscsi#pool_b"]
     for host in (*(host for host in hosts if host != begins), begins):
         cloud.api.act(volume, "os-migrate_volume", {"host": host})
         _moved(cloud, volume, host)
@@ -131,10 +131,10 @@ def test_the_array_moves_a_volume_between_its_pools_and_back_ends(cloud):
 
 
 def test_a_volume_that_cinder_itself_copied_goes_on_under_another_name(cloud):
-    volume = cloud.volume(kind="over-iscsi")
+    volume = cloud.volume(kind=BY_DEFAULT)
     cloud.write(volume, b"copied" * 100)
     begins = cloud.api.show("volume", volume)["os-vol-host-attr:host"]
-    host = next(host for host in ("labhost@chap#pool_b", "labhost@iscsi#pool_a") if host != begins)
+    host = next(host for host in ("labhost@other#pool_b", "labhost@iscsi#pool_a") if host != begins)
     cloud.api.act(volume, "os-migrate_volume", {"host": host, "force_host_copy": True})
     _moved(cloud, volume, host)
     shown = cloud.api.show("volume", volume)

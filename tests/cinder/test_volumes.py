@@ -137,11 +137,12 @@ def test_an_administrator_resets_states_and_sets_flags(cloud, api):
     api.remove("volume", volume)
 
 
-def test_both_back_ends_report_their_pools_and_what_they_can(cloud):
+def test_back_ends_report_their_pools_and_what_they_can(cloud):
     pools = {pool["name"]: pool["capabilities"] for pool in cloud.api.get("/scheduler-stats/get_pools?detail=true")["pools"]}
     assert set(pools) == {
         *(f"labhost@{backend}#{pool}" for backend in ("iscsi", "fc") for pool in ("pool_a", "pool_b")),
         "labhost@chap#pool_b",
+        "labhost@other#pool_b",
     }
     one = pools["labhost@iscsi#pool_a"]
     assert (one["storage_protocol"], one["backend_state"]) == ("iSCSI", "up")

@@ -29,12 +29,13 @@ def thin(extra_specs: Mapping[str, str]) -> bool | None:
     return _THIN[asked]
 
 
-def limits(type_id: str | None) -> Qos:
-    """Return the limits that a volume type puts on the array's side; an empty `Qos` where it puts none."""
+def limits(type_id: str | None) -> Qos | None:
+    """Return the limits that a volume type puts on the array's side; None where it puts none."""
     if type_id is None:
-        return Qos()
+        return None
     specs = (volume_types.get_volume_type_qos_specs(type_id) or {}).get("qos_specs") or {}
-    return Qos(**_numbers(specs.get("specs") or {})) if specs.get("consumer") in _ARRAY_SIDE else Qos()
+    asked = _numbers(specs.get("specs") or {}) if specs.get("consumer") in _ARRAY_SIDE else {}
+    return Qos(**asked) if asked else None
 
 
 def _numbers(specs: Mapping[str, str]) -> dict[str, int]:

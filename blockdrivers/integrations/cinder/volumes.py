@@ -21,7 +21,7 @@ from blockdrivers.integrations.cinder.connections import Connection, Connector
 from blockdrivers.integrations.cinder.failures import as_cinder, busy_snapshot, busy_volume
 from blockdrivers.integrations.cinder.options import OPTIONS
 from blockdrivers.locks import LockProvider, ToozLocks
-from blockdrivers.model import Chap, Export, GiB, Protocol, Qos, SystemFacts
+from blockdrivers.model import Chap, Export, GiB, Protocol, SystemFacts
 
 _log = logging.getLogger(__name__)
 
@@ -134,7 +134,7 @@ class Volumes(driver.VolumeDriver):
 
     def limit_new(self, volume: Any) -> None:
         """Put the limits of its type on a volume that has none yet."""
-        if (qos := kinds.limits(volume.volume_type_id)) != Qos():
+        if (qos := kinds.limits(volume.volume_type_id)) is not None:
             self._backend.set_qos(volume.name_id, qos)
 
     @as_cinder()
@@ -181,8 +181,9 @@ class Volumes(driver.VolumeDriver):
             if not self._backend.capabilities.migrate:
                 return False
             self._backend.retype_volume(volume.name_id, pool=pool, thin=thin)
-        if diff.get("qos_specs") and self._backend.capabilities.qos is not None:
-            self._backend.set_qos(volume.name_id, kinds.limits(new_type.id))
+        qos = kinds.limits(new_type.id)
+        if diff.get("qos_specs") and (qos is not None or self._backend.capabilities.qos is not None):
+            self._backend.set_qos(volume.name_id, qos)
         return True
 
     @as_cinder()

@@ -80,7 +80,7 @@ class Api:
         """Return a volume, snapshot, backup or group as it is now."""
         return self.get(f"/{kind}s/{identifier}", **more)[kind]
 
-    def wait(self, kind: str, identifier: str, *states: str, seconds: float = 90, **more: Any) -> Any:
+    def wait(self, kind: str, identifier: str, *states: str, seconds: float = 240, **more: Any) -> Any:
         """Return the object once it is in one of these states (``available``); an error that is not among them ends the wait."""
         wanted, ends = set(states or ("available",)), time.monotonic() + seconds
         while (found := self.show(kind, identifier, **more))["status"] not in wanted:
@@ -89,7 +89,7 @@ class Api:
             time.sleep(0.1)
         return found
 
-    def gone(self, kind: str, identifier: str, *, seconds: float = 90, **more: Any) -> None:
+    def gone(self, kind: str, identifier: str, *, seconds: float = 240, **more: Any) -> None:
         """Return once the object is not there any more."""
         ends = time.monotonic() + seconds
         while (answer := self.ask("GET", f"/{kind}s/{identifier}", **more)).status != 404:

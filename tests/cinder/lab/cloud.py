@@ -20,6 +20,11 @@ from tests.cinder.lab.services import Services
 
 MODEL = "OceanStor 5500 V5"
 POOL_BYTES = 40 * TiB
+BY_DEFAULT = "either"
+"""The type of volumes that ask for none: of either back end whose bytes Cinder's own host can reach without CHAP.
+
+An array knows CHAP credentials by initiator, not by volume: a host either shows them for all of its volumes or for none.
+"""
 CHAP = Chap("cinder-user", "lab-secret-012")
 
 
@@ -47,13 +52,14 @@ class Cloud:
             adapter = find_model(MODEL)
             self.array = self._stack.enter_context(open_array(adapter, MODEL, copy_seconds=0.1, pools=2, pool_bytes=POOL_BYTES))
             self.images = self._stack.enter_context(Images())
-            config = write_config(folder, adapter, self.array.ready, timeouts={"unreachable": 2})
+            config = write_config(folder, adapter, self.array.ready, timeouts={"default": 20, "unreachable": 2})
             self.backend = self._stack.enter_context(open_backend(config))
             (folder / "cinder").mkdir()
             ours = {"blockdrivers_config": config, "blockdrivers_backend": BACKEND}
             where = "blockdrivers.integrations.cinder.driver"
             backends = {
                 "iscsi": {"volume_driver": f"{where}.ISCSIDriver", **ours},
+                "other": {"volume_driver": f"{where}.ISCSIDriver", "blockdrivers_pools": "pool_b", **ours},
                 "chap": {
                     "volume_driver": f"{where}.ISCSIDriver",
                     "use_chap_auth": True,
@@ -64,11 +70,13 @@ class Cloud:
                 },
                 "fc": {"volume_driver": f"{where}.FCDriver", **ours},
             }
-            self.services = self._stack.enter_context(Services(python, folder / "cinder", backends, images=self.images.url))
+            defaults = {"default_volume_type": BY_DEFAULT}
+            services = Services(python, folder / "cinder", backends, images=self.images.url, defaults=defaults)
+            self.services = self._stack.enter_context(services)
             self.api = Api(self.services.root)
             for name in backends:
                 self.kind(name, volume_backend_name=name)
-            self.kind("over-iscsi", storage_protocol="iSCSI")
+            self.kind(BY_DEFAULT, volume_backend_name="<or> iscsi <or> other")
             self.kind("thick", volume_backend_name="iscsi", **{"blockdrivers:provisioning": "thick"})
         except BaseException:
             self._stack.close()
