@@ -172,7 +172,7 @@ class _Trust:
 
     def __init__(self, address: tuple[str, int], options: HostKeyOptions) -> None:
         host, port = address
-        self._shown = f"{host}:{port}"
+        self._shown = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         self._options = options
         self._keys = [key_blob(text) for text in options.keys]
         self._types = [text.split()[0] for text in options.keys]
