@@ -96,6 +96,7 @@ def wait_until(
     what: str,
     first: float = 0.05,
     longest: float = 5.0,
+    delay: float = 0.0,
     expected: Callable[[], float | None] = lambda: None,
 ) -> T:
     """Call `probe` until it returns something, with growing pauses, within the current deadline.
@@ -105,6 +106,7 @@ def wait_until(
         what: what is waited for, as in "LUN copy 7 to complete".
         first: seconds before the second call; each later pause is 1.6 times as long.
         longest: the longest pause in seconds.
+        delay: seconds before the first call, for what surely takes that long.
         expected: returns how many seconds it will still take, as far as what was probed tells: the next pause is that long then,
             within the other two.
 
@@ -112,6 +114,8 @@ def wait_until(
         DeadlineExceeded: the current deadline passed; it says what was waited for.
     """
     interval = first
+    if delay:
+        pause(delay, f"Waiting for {what}.")
     while (found := probe()) is None:
         left = expected()
         pause(interval if left is None else min(max(left, first), longest), f"Waiting for {what}.")

@@ -30,6 +30,16 @@ def test_waiting_returns_what_was_waited_for():
         assert deadline.wait_until(lambda: next(answers), what="seven") == 7
 
 
+def test_waiting_goes_by_what_is_expected(monkeypatch):
+    pauses = []
+    monkeypatch.setattr(deadline.time, "sleep", pauses.append)
+    answers, expected = iter([None, None, None, None, 7]), iter([None, 2.5, 90.0, 0.001])
+    found = deadline.wait_until(
+        lambda: next(answers), what="seven", first=0.1, longest=5.0, delay=0.3, expected=lambda: next(expected)
+    )
+    assert (found, pauses) == (7, [0.3, 0.1, 2.5, 5.0, 0.1])
+
+
 def test_a_deadline_that_has_passed_stops_everything():
     with deadline.deadline(0, "x"):
         with pytest.raises(DeadlineExceeded):

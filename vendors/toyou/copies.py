@@ -21,6 +21,8 @@ from vendors.toyou.client import Acs5000Client, Object
 from vendors.toyou.volumes import Volumes
 
 _LONGEST_PAUSE = 5.0
+_FIRST_LOOK = 0.3
+"""Seconds after which something is known of how long a copy will take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,7 @@ class Copies:
             self._resume(copy, spec)
         else:
             self._begin(copy, aside)
-        self._finish(copy)
+        self._finish(copy, Pace())
 
     def discard(self, target: str, aside: str, source: str | None = None) -> None:
         """Delete an unfinished target. From its first step on it does not bear a name under which it could be taken for a volume."""
@@ -135,9 +137,8 @@ class Copies:
             if objects.clone_of(source) != copy.target or objects.clone_snapshot(source) is None:
                 raise
 
-    def _finish(self, copy: Copy) -> None:
+    def _finish(self, copy: Copy, pace: Pace) -> None:
         note(f"the copy of {copy.source} onto {copy.target} is under way")
-        pace = Pace()
 
         def ended() -> Object | None:
             source, target = self._both(copy)
@@ -148,9 +149,8 @@ class Copies:
                 raise Busy(f"The array has given up the copy of {copy.source!r} onto {copy.target!r}.")
             return None if objects.is_copied(source) else target
 
-        target = wait_until(
-            ended, what=f"the copy of {copy.source} onto {copy.target}", longest=_LONGEST_PAUSE, expected=pace.expected
-        )
+        what = f"the copy of {copy.source} onto {copy.target}"
+        target = wait_until(ended, what=what, longest=_LONGEST_PAUSE, delay=_FIRST_LOOK, expected=pace.expected)
         if target["type"] == objects.BACKUP:
             self._complete(copy)
 
@@ -174,23 +174,17 @@ class Copies:
 
 
 class Pace:
-    """Tells from two looks at a progress when it will have ended."""
+    """Tells from an array's progress when it will have ended; what began before this was made is taken as begun now."""
 
     def __init__(self) -> None:
-        self._first: tuple[float, float] | None = None
+        self._began = time.monotonic()
         self._expected: float | None = None
 
     def see(self, item: Object) -> None:
         """Take note of how far the array is."""
-        done, now = objects.progress(item), time.monotonic()
-        if done is None:
-            return
-        if self._first is None:
-            self._first = (now, done)
-            return
-        since, before = self._first
-        if done > before:
-            self._expected = (now - since) * (1.0 - done) / (done - before)
+        done = objects.progress(item)
+        if done:
+            self._expected = (time.monotonic() - self._began) * (1.0 - done) / done
 
     def expected(self) -> float | None:
         """Return the seconds that are left; None where nothing can be told yet."""

@@ -221,7 +221,7 @@ class Acs5000Driver(Driver):
             return None if objects.is_reverting(found) else found
 
         what = f"volume {volume.name} to be reverted to {snapshot.name}"
-        reverted = wait_until(ended, what=what, first=_FIRST_LOOK, expected=pace.expected)
+        reverted = wait_until(ended, what=what, first=_FIRST_LOOK, delay=_FIRST_LOOK, expected=pace.expected)
         if self._volumes.seen(reverted).size < volume.size:
             self.extend_volume(volume, volume.size)
 
