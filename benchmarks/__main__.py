@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks import cinder, images, import_cost, netapp, parallel, round_trips, toyou
+from benchmarks import cinder, images, import_cost, netapp, parallel, round_trips, svc, toyou
 
 BENCHMARKS = {
     "import": import_cost.main,
     "round-trips": round_trips.main,
     "round-trips-netapp": netapp.main,
     "round-trips-toyou": toyou.main,
+    "round-trips-svc": svc.main,
     "parallel": parallel.main,
     "images": images.main,
     "cinder": cinder.main,
