@@ -34,7 +34,7 @@ class Wire(Protocol):
         ...
 
     def send(self, calls: Sequence[Call]) -> list[Answer]:
-        """Send calls in order; only the first may change the array, and what follows its refusal may be left out."""
+        """Send calls in order, changes first; what follows a refused change may be left out, or carried out all the same."""
         ...
 
     def close(self) -> None:

@@ -42,15 +42,16 @@ class CommandLine:
         self._transport.close()
 
     def send(self, calls: Sequence[Call]) -> list[Answer]:
-        """Send calls in order; only the first may change the array. Return what each answered."""
-        if len(calls) > 1 and self._joins is None and calls[0].changes:
+        """Send calls in order, changes first; return what each answered."""
+        changes = any(call.changes for call in calls)
+        if len(calls) > 1 and self._joins is None and changes:
             self._try_joining()
         if len(calls) == 1 or self._joins is False:
             return self._one_by_one(calls)
         result = self._run(calls)
         answers = self._several(calls, result)
         if answers is None:
-            if self._joins is None and not calls[0].changes:
+            if self._joins is None and not changes:
                 self._joins = False
                 return self._one_by_one(calls)
             raise _unreadable(calls[0], result)
@@ -72,7 +73,7 @@ class CommandLine:
 
     def _run(self, calls: Sequence[Call]) -> Result:
         verbs = "+".join(call.verb for call in calls)
-        return self._transport.run(self._line(calls), operation=verbs, mutating=calls[0].changes)
+        return self._transport.run(self._line(calls), operation=verbs, mutating=any(call.changes for call in calls))
 
     def _line(self, calls: Sequence[Call]) -> Command:
         words: list[Word] = []

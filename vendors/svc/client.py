@@ -6,6 +6,7 @@ It knows nothing of volumes as the library sees them: objects are sections of na
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from blockdrivers.errors import BlockDriversError, NotFound, ProtocolError
 from blockdrivers.transport.ssh import SshTransport
@@ -17,6 +18,14 @@ from vendors.svc.rest import RestCommands
 from vendors.svc.variants import Variant
 
 BYTES = {"bytes": True}
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Which of several changes the array refused first, and why."""
+
+    position: int
+    error: BlockDriversError
 
 
 class SvcClient:
@@ -59,6 +68,21 @@ class SvcClient:
         if first.error is not None:
             raise first.error
         return first.created, [_sections(answer) for answer in others]
+
+    def carry_out(self, calls: Sequence[Call], *asks: Ask) -> tuple[Refused | None, list[Sequence[Section] | None]]:
+        """Make several changes that need each other, and read what the array then holds; one round trip over SSH.
+
+        A change may be sent although one before it was refused: it must be one that the array then refuses, too, or that does no
+        harm.
+
+        Returns:
+            The first refusal, with no answers; or None, and what the inquiries answered.
+        """
+        answers = self._wire.send([*calls, *asks])
+        for position, answer in enumerate(answers[: len(calls)]):
+            if answer.error is not None:
+                return Refused(position, answer.error), []
+        return None, [_sections(answer) for answer in answers[len(calls) :]]
 
     def try_and_read(self, call: Call, *asks: Ask) -> tuple[BlockDriversError | None, list[Sequence[Section] | None]]:
         """Do the same for a change that may be needless; return its refusal and what the inquiries answered all the same."""

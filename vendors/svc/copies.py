@@ -18,6 +18,7 @@ from blockdrivers.errors import (
     Busy,
     InUse,
     InvalidRequest,
+    LimitReached,
     NotFound,
     NotSupported,
     OutOfSpace,
@@ -26,7 +27,7 @@ from blockdrivers.errors import (
 )
 from blockdrivers.model import Snapshot, Volume
 from vendors.svc import codes, objects
-from vendors.svc.client import SvcClient, present
+from vendors.svc.client import Refused, SvcClient, present
 from vendors.svc.grammar import Call, Section
 from vendors.svc.mappings import Mappings
 from vendors.svc.objects import CopyMap
@@ -49,11 +50,8 @@ class Clones:
         A helper without a mapping holds nothing that could be told apart, so an earlier call's is made anew.
         """
         size = spec.source_size or spec.size
-        copying = self._begin(source, spec, helper, size)
         try:
-            map_id = copying.id if copying else self._mappings.make(source.name, helper, copies=True)
-            if copying is None or copying.waits:
-                self._mappings.start(map_id, helper, prepared=copying is not None and copying.status == "prepared")
+            map_id = self._begin(source, spec, helper, size)
             self._mappings.follow(map_id, helper)
         except BlockDriversError as error:
             raise self._undone(error, source, helper) from error
@@ -70,6 +68,8 @@ class Clones:
             found = self._client.read(whole)[0]
             if not found:
                 _, (found,) = self._client.change_and_read(rename, whole)
+        except NotFound as gone:
+            raise Busy(f"The copy for {spec.name!r} was removed, or named, by somebody else.") from gone
         item, *copies = present(found, f"volume {spec.name!r}")
         return objects.volume(item, copies, [], mapped=False)
 
@@ -78,21 +78,25 @@ class Clones:
         with suppress(NotFound):
             self._client.change("rmvdisk", helper, force=True)
 
-    def _begin(self, source: Source, spec: VolumeSpec, helper: str, size: int) -> CopyMap | None:
-        """Make the helper, or return the mapping that an earlier call for the same clone has joined it to its source by."""
-        flags = self._kinds.new(helper, spec.pool, size, thin=spec.thin)
-        try:
-            _, (whole,) = self._client.change_and_read(
-                Call("mkvdisk", flags=flags, changes=True), self._volumes.detail(spec.name)
-            )
-        except AlreadyExists:
-            return self._resumed(source, spec, helper, size)
-        except NotFound as gone:
-            raise StaleReference(f"The array's pool {spec.pool!r} has gone or has another name now.") from gone
-        if whole:
-            self.abandon(helper)
-            raise AlreadyExists(f"Volume {spec.name!r} exists.")
-        return None
+    def _begin(self, source: Source, spec: VolumeSpec, helper: str, size: int) -> str:
+        """Make the helper and copy onto it, or go on with what an earlier call for the same clone has begun; return the mapping."""
+        making = Call("mkvdisk", flags=self._kinds.new(helper, spec.pool, size, thin=spec.thin), changes=True)
+        whole = self._volumes.detail(spec.name)
+        begun = self._mappings.begin(source.name, helper, copies=True, before=[making], also=[whole])
+        if begun.refused is None:
+            if begun.answers[0]:
+                self.abandon(helper)
+                raise AlreadyExists(f"Volume {spec.name!r} exists.")
+            return begun.map_id
+        error = begun.refused.error
+        if begun.refused.position == 0 and isinstance(error, AlreadyExists):
+            found = self._resumed(source, spec, helper, size)
+            if found.waits:
+                self._mappings.start(found)
+            return found.id
+        if begun.refused.position == 0 and isinstance(error, NotFound):
+            raise StaleReference(f"The array's pool {spec.pool!r} has gone or has another name now.") from error
+        raise error
 
     def _resumed(self, source: Source, spec: VolumeSpec, helper: str, size: int) -> CopyMap:
         asks = (self._volumes.detail(spec.name), self._volumes.detail(helper), self._volumes.maps(target_vdisk_name=helper))
@@ -112,7 +116,7 @@ class Clones:
         if isinstance(error, InvalidRequest) and error.vendor_code == codes.SIZES_DIFFER:
             self.abandon(helper)
             return InvalidRequest(f"{source.name!r} grew while it was to be copied; ask again.")
-        if isinstance(error, NotFound | VendorError | InvalidRequest | OutOfSpace):
+        if isinstance(error, NotFound | VendorError | InvalidRequest | OutOfSpace | LimitReached | NotSupported):
             self.abandon(helper)
         if isinstance(error, NotFound) and self._client.read(self._volumes.detail(source.name))[0]:
             return Busy(f"The copy onto {helper!r} was removed while it was made.")
@@ -128,23 +132,25 @@ class Reverts:
 
     def run(self, volume: Volume, snapshot: Snapshot) -> None:
         """Copy a snapshot's bytes back and return when all are there."""
-        found: CopyMap | None = None
-        try:
-            map_id = self._mappings.make(snapshot.name, volume.name, copies=True)
-        except AlreadyExists:
-            found = self._earlier(volume, snapshot)
-            map_id = found.id
-        if found is None or found.waits:
-            self._start(map_id, volume, prepared=found is not None and found.status == "prepared")
+        begun = self._mappings.begin(snapshot.name, volume.name, copies=True, restore=True)
+        map_id = begun.map_id
+        if begun.refused is not None:
+            map_id = self._after(begun.refused, volume, snapshot)
         note(f"volume {volume.name} is being reverted to {snapshot.name}")
         self._mappings.follow(map_id, volume.name)
 
-    def _start(self, map_id: str, volume: Volume, *, prepared: bool) -> None:
-        try:
-            self._mappings.start(map_id, volume.name, restore=True, prepared=prepared)
-        except (InvalidRequest, NotSupported, VendorError):
-            self._mappings.discard(map_id)
-            raise
+    def _after(self, refused: Refused, volume: Volume, snapshot: Snapshot) -> str:
+        """Go on with the mapping that an earlier call has made; where the array will not start one, leave none."""
+        if isinstance(refused.error, AlreadyExists):
+            found = self._earlier(volume, snapshot)
+            if found.waits:
+                self._mappings.start(found, restore=True)
+            return found.id
+        if isinstance(refused.error, InvalidRequest | NotSupported | VendorError):
+            for left in self._volumes.maps_of_target(volume.name):
+                if left.waits and left.source == snapshot.name:
+                    self._mappings.discard(left.id)
+        raise refused.error
 
     def _earlier(self, volume: Volume, snapshot: Snapshot) -> CopyMap:
         """Return the mapping onto the volume that an earlier call has made."""

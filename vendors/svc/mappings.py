@@ -6,18 +6,39 @@ nobody has taken it away before.
 
 from __future__ import annotations
 
+import secrets
+from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 
 from blockdrivers.deadline import note, wait_until
 from blockdrivers.errors import Ambiguous, Busy, NotFound, VendorError
 from vendors.svc import codes, objects
-from vendors.svc.client import SvcClient
+from vendors.svc.client import Refused, SvcClient, present
 from vendors.svc.grammar import Ask, Call, Flag, Section
 from vendors.svc.objects import CopyMap
 from vendors.svc.variants import Variant
 from vendors.svc.volumes import Volumes
 
 _SNAPSHOT_RATE = 0
+_NAME_BYTES = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A mapping that holds its moment, or why there is none.
+
+    Attributes:
+        map_id: the mapping.
+        target: section of its target.
+        answers: what was asked for besides.
+        refused: which of the changes was refused.
+    """
+
+    map_id: str = ""
+    target: Section | None = None
+    answers: Sequence[Sequence[Section] | None] = ()
+    refused: Refused | None = None
 
 
 class Mappings:
@@ -29,65 +50,98 @@ class Mappings:
         self._volumes = volumes
         self._rate = rate
 
-    def make(self, source: str, target: str, *, copies: bool, group: str | None = None) -> str:
-        """Join two volumes of one size; return the mapping's id.
+    def joining(self, source: str, target: str, *, copies: bool, group: str | None = None, name: str | None = None) -> Call:
+        """Return the call that joins two volumes of one size.
+
+        The array refuses it where the target has a mapping already (`AlreadyExists`) and where the sizes differ
+        (`InvalidRequest`).
 
         Args:
             source, target: names.
             copies: every byte is to be copied; else only what changes later.
             group: name of the consistency group that it is to belong to.
-
-        Raises `AlreadyExists` where the target has a mapping already, `InvalidRequest` where the sizes differ.
+            name: of the mapping; the array's choice where None.
         """
         flags: dict[str, Flag] = {"source": source, "target": target, "copyrate": self._rate if copies else _SNAPSHOT_RATE}
-        if group is not None:
-            flags["consistgrp"] = group
-        made = self._client.change(f"mk{self._stem}map", **flags)
-        if made is not None:
-            return made
-        return self._needed(target).id
+        more = {"name": name, "consistgrp": group}
+        return Call(f"mk{self._stem}map", flags={**flags, **{flag: text for flag, text in more.items() if text}}, changes=True)
 
-    def start(self, map_id: str, target: str, *, restore: bool = False, prepared: bool = False) -> Section:
-        """Give a mapping its moment and return once it has it; one that had been started already is left alone.
+    def begin(
+        self,
+        source: str,
+        target: str,
+        *,
+        copies: bool,
+        restore: bool = False,
+        before: Sequence[Call] = (),
+        also: Sequence[Ask] = (),
+    ) -> Begun:
+        """Join two volumes and give the mapping its moment, in one round trip over SSH; return once it has it.
+
+        The mapping bears a name that nothing else has: where it cannot be made, its start starts nothing.
 
         Args:
-            map_id: the mapping.
-            target: name of its target, whose section is returned.
+            source, target, copies: see `joining`.
             restore: the target is the source of other mappings.
-            prepared: an earlier call has prepared it.
+            before: changes that make what is joined.
+            also: inquiries.
         """
-        flags: dict[str, Flag] = {"prep": not prepared, "restore": restore}
-        call = Call(f"start{self._stem}map", map_id, flags, changes=True)
-        asks = (self._volumes.detail(target), self.by_id(map_id))
+        name = f"bd{secrets.token_hex(_NAME_BYTES)}"
+        calls = [*before, self.joining(source, target, copies=copies, name=name), self._starting(name, restore=restore)]
+        asks = (self._volumes.detail(target), self._volumes.maps(target_vdisk_name=target), *also)
+        refused, answers = self._client.carry_out(calls, *asks)
+        if refused is not None:
+            return Begun(refused=refused)
+        found, rows, *others = answers
+        made = next(iter(objects.copy_maps(rows)), None)
+        if made is None or not found:
+            raise Busy(f"The copy mapping onto {target!r} was removed while it was made.")
+        self._await_moment(made)
+        return Begun(made.id, found[0], others)
+
+    def _starting(self, reference: str, *, restore: bool, prepared: bool = False) -> Call:
+        return Call(f"start{self._stem}map", reference, {"prep": not prepared, "restore": restore}, changes=True)
+
+    def _await_moment(self, made: CopyMap) -> None:
+        if not made.holds_moment:
+            note(f"the copy mapping {made.id} is being prepared")
+            wait_until(lambda: self._moment(made.id), what=f"copy mapping {made.id} to hold its moment")
+
+    def start(self, found: CopyMap, *, restore: bool = False) -> Section:
+        """Start a mapping that an earlier call has made; one that has begun already is left alone. Return its target's section."""
+        asks = (self._volumes.detail(found.target), self.by_id(found.id))
         try:
-            _, (found, maps) = self._client.change_and_read(call, *asks)
+            call = self._starting(found.id, restore=restore, prepared=found.status == "prepared")
+            _, (item, rows) = self._client.change_and_read(call, *asks)
         except Busy as refused:
             if refused.vendor_code not in codes.WRONG_STATE:
                 raise
             # Another call may have been quicker, or its start is under way.
-            found, maps = self._client.read(*asks)
-            if not _all_begun(objects.copy_maps(maps)):
+            item, rows = self._client.read(*asks)
+            if not _all_begun(objects.copy_maps(rows)):
                 raise
-        if not objects.copy_maps(maps) or not objects.copy_maps(maps)[0].holds_moment:
-            note(f"the copy mapping {map_id} is being prepared")
-            wait_until(lambda: self._moment(map_id), what=f"copy mapping {map_id} to hold its moment")
-        return found[0] if found else self._volumes.section(target)
+        made = next(iter(objects.copy_maps(rows)), None)
+        if made is None:
+            raise Busy(f"The copy mapping {found.id} was removed while it was started.")
+        self._await_moment(made)
+        return present(item, f"volume {found.target!r}")[0]
 
-    def start_group(self, group: str) -> None:
-        """Give all mappings of a group one moment.
+    def start_group(self, group: str, *asks: Ask) -> list[Sequence[Section] | None]:
+        """Give all mappings of a group one moment; return what was asked for besides.
 
         Where the answer is lost, the mappings tell: whoever looks for the snapshots finds them whole, and the group would stay.
         """
         call = Call(f"start{self._stem}consistgrp", group, {"prep": True}, changes=True)
         members = self._volumes.maps(group_name=group)
         try:
-            _, (rows,) = self._client.change_and_read(call, members)
+            _, (rows, *answers) = self._client.change_and_read(call, members, *asks)
         except Ambiguous:
-            rows = self._client.read(members)[0]
+            rows, *answers = self._client.read(members, *asks)
             if not _all_begun(objects.copy_maps(rows)):
                 raise
         if not all(found.holds_moment for found in objects.copy_maps(rows)):
             wait_until(lambda: self._group_moment(group), what=f"consistency group {group} to hold its moment")
+        return answers
 
     def by_id(self, map_id: str) -> Ask:
         """Ask for one mapping; its absence is an empty table."""
@@ -129,12 +183,6 @@ class Mappings:
         except Ambiguous:
             if self._client.read(self.by_id(found.id))[0]:
                 raise
-
-    def _needed(self, target: str) -> CopyMap:
-        found = self._volumes.maps_of_target(target)
-        if not found:
-            raise NotFound(f"The array has no copy mapping onto {target!r}.")
-        return found[0]
 
     def _moment(self, map_id: str) -> bool | None:
         found = objects.copy_maps(self._client.read(self.by_id(map_id))[0])

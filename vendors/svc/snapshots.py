@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import NoReturn
 
 from blockdrivers.driver import SnapshotSpec
 from blockdrivers.errors import (
@@ -17,7 +18,6 @@ from blockdrivers.errors import (
     Busy,
     DeadlineExceeded,
     InUse,
-    InvalidRequest,
     NotFound,
     StaleReference,
     TransportError,
@@ -25,8 +25,8 @@ from blockdrivers.errors import (
 from blockdrivers.model import Snapshot, VolumeRef
 from blockdrivers.naming import Kind, kind_of
 from vendors.svc import codes, objects
-from vendors.svc.client import BYTES, SvcClient, present
-from vendors.svc.grammar import Ask, Section
+from vendors.svc.client import BYTES, Refused, SvcClient, present
+from vendors.svc.grammar import Ask, Call, Section
 from vendors.svc.mappings import Mappings
 from vendors.svc.objects import CopyMap
 from vendors.svc.variants import Variant
@@ -39,7 +39,6 @@ class _Target:
 
     spec: SnapshotSpec
     source: Section
-    id: str
     taken: CopyMap | None = None
 
     @property
@@ -100,17 +99,26 @@ class Snapshots:
 
     def create(self, spec: SnapshotSpec) -> Snapshot:
         """Take a snapshot and return it once it holds its moment."""
-        target = self._target(spec, self._volumes.section(spec.source.name))
-        if target.is_complete:
-            raise AlreadyExists(f"Snapshot {spec.name!r} exists.")
+        target = _Target(spec, self._volumes.section(spec.source.name))
         try:
-            map_id = target.taken.id if target.taken else self._join(target)
-            prepared = target.taken is not None and target.taken.status == "prepared"
-            item = self._mappings.start(map_id, spec.name, prepared=prepared)
+            begun = self._mappings.begin(spec.source.name, spec.name, copies=False, before=[self._making(target)])
+            if begun.target is not None:
+                return _snapshot(begun.target, target)
+            return self._continued(self._after(begun.refused, target))
         except BlockDriversError as error:
             self._undo_refused(error, [target])
             raise
-        return _snapshot(item, target)
+
+    def _continued(self, target: _Target) -> Snapshot:
+        """Complete what an earlier, cut-off call for the same snapshot has begun."""
+        if target.is_complete:
+            raise AlreadyExists(f"Snapshot {target.spec.name!r} exists.")
+        if target.taken is not None:
+            return _snapshot(self._mappings.start(target.taken), target)
+        begun = self._mappings.begin(target.spec.source.name, target.spec.name, copies=False)
+        if begun.target is None:
+            self._explain(begun.refused, target, joining=0)
+        return _snapshot(begun.target, target)
 
     def delete_unused(self, name: str) -> None:
         """Delete a snapshot; `InUse` while a host sees it or bytes are copied from it.
@@ -141,13 +149,12 @@ class Snapshots:
         try:
             for spec, item in zip(specs, items, strict=True):
                 made.append(self._member(spec, item, group))
-            self._mappings.start_group(group)
+            found = self._mappings.start_group(group, *(self._volumes.detail(spec.name) for spec in specs))
         except BlockDriversError as error:
             if self._undo_refused(error, made):
                 self.remove_group(group)
             raise
         self.remove_group(group)
-        found = self._client.read(*(self._volumes.detail(spec.name) for spec in specs))
         snapshots = [present(each, "snapshot")[0] for each in found]
         return [_snapshot(item, target) for item, target in zip(snapshots, made, strict=True)]
 
@@ -189,29 +196,56 @@ class Snapshots:
             self._client.change(f"rm{self._stem}consistgrp", name, force=True)
 
     def _member(self, spec: SnapshotSpec, source: Section, group: str) -> _Target:
-        target = self._target(spec, source)
+        """Make a snapshot's volume and its mapping in the group, or find them."""
+        target = _Target(spec, source)
+        joining = self._mappings.joining(spec.source.name, spec.name, copies=False, group=group)
+        refused, _ = self._client.carry_out([self._making(target), joining])
+        if refused is None:
+            return target
+        target = self._after(refused, target)
         if target.is_complete:
             raise Busy(f"Snapshot {spec.name!r} was taken while its group was prepared.")
         if target.taken is None:
-            self._join(target, group)
+            refused, _ = self._client.carry_out([joining])
+            if refused is not None:
+                self._explain(refused, target, joining=0)
         elif target.taken.group != group:
-            self._gone(target.spec.name)
+            self._gone(spec.name)
             raise Busy(f"An unfinished snapshot {spec.name!r} of another call was in the way and has been removed.")
         return target
 
     # Steps
 
-    def _target(self, spec: SnapshotSpec, source: Section) -> _Target:
-        """Make a snapshot's volume, or find the one that an earlier call has made, whole or not."""
-        pool, size = self._pool(source), source.number("capacity")
-        try:
-            flags = self._provisioning.new(spec.name, pool, size, thin=True, plain=True)
-            made = self._client.change("mkvdisk", **flags)
-        except AlreadyExists:
-            return self._found(spec, source)
-        except NotFound as gone:
-            raise StaleReference(f"The array's pool {pool!r} has gone or has another name now.") from gone
-        return _Target(spec, source, made or self._volumes.section(spec.name).text("id"))
+    def _making(self, target: _Target) -> Call:
+        """Return the call that makes a snapshot's volume."""
+        pool, size = self._pool(target.source), target.source.number("capacity")
+        flags = self._provisioning.new(target.spec.name, pool, size, thin=True, plain=True)
+        return Call("mkvdisk", flags=flags, changes=True)
+
+    def _after(self, refused: Refused | None, target: _Target) -> _Target:
+        """Return what an earlier call has left of a snapshot whose volume is there already, or raise what else was refused."""
+        if refused is None or refused.position > 0:
+            self._explain(refused, target, joining=1)
+        elif isinstance(refused.error, NotFound):
+            raise StaleReference("The array's pool has gone or has another name now.") from refused.error
+        elif not isinstance(refused.error, AlreadyExists):
+            raise refused.error
+        return self._found(target.spec, target.source)
+
+    def _explain(self, refused: Refused | None, target: _Target, *, joining: int) -> NoReturn:
+        """Raise why a mapping was refused; it was the change at position `joining`, and its start the next."""
+        source, name = target.spec.source.name, target.spec.name
+        if refused is None:
+            raise Busy(f"Snapshot {name!r} was removed while it was made.")
+        if refused.position == joining and isinstance(refused.error, NotFound):
+            # Source or target went meanwhile; which one, decides what a repeat meets.
+            self._gone(name)
+            self._volumes.section(source)
+            raise Busy(f"Snapshot {name!r} was removed while it was made.") from refused.error
+        if refused.error.vendor_code == codes.SIZES_DIFFER:
+            self._gone(name)
+            raise Busy(f"Volume {source!r} grew while its snapshot was made.") from refused.error
+        raise refused.error
 
     def _pool(self, source: Section) -> str:
         """Return the pool of a volume; one whose copies are in two pools tells it in their sections only."""
@@ -225,7 +259,7 @@ class Snapshots:
         if not found:
             raise Busy(f"Snapshot {spec.name!r} was there a moment ago and is not now.")
         taken = next(iter(objects.copy_maps(rows)), None)
-        target = _Target(spec, source, found[0].text("id"), taken)
+        target = _Target(spec, source, taken)
         if taken is None and found[0].number("capacity") == source.number("capacity"):
             return target
         if taken is not None and taken.source == spec.source.name and taken.status != "stopped":
@@ -235,21 +269,6 @@ class Snapshots:
             raise AlreadyExists(f"Snapshot {spec.name!r} exists, of volume {taken.source if taken else ''!r}.")
         self._gone(target.spec.name)
         raise Busy(f"An unfinished snapshot {spec.name!r} was in the way and has been removed.")
-
-    def _join(self, target: _Target, group: str | None = None) -> str:
-        source, name = target.spec.source.name, target.spec.name
-        try:
-            return self._mappings.make(source, name, copies=False, group=group)
-        except NotFound as gone:
-            # Source or target went meanwhile; which one, decides what a repeat meets.
-            self._gone(target.spec.name)
-            self._volumes.section(source)
-            raise Busy(f"Snapshot {name!r} was removed while it was made.") from gone
-        except InvalidRequest as refused:
-            if refused.vendor_code != codes.SIZES_DIFFER:
-                raise
-            self._gone(target.spec.name)
-            raise Busy(f"Volume {source!r} grew while its snapshot was made.") from refused
 
     def _undo_refused(self, error: BlockDriversError, made: Sequence[_Target]) -> bool:
         """Where the array has refused for good, remove what holds no moment; tell whether it has."""
