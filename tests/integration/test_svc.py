@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 import pytest
 import requests
 
+from benchmarks import svc as svc_rows
 from blockdrivers.backend import Backend
 from blockdrivers.errors import (
     AlreadyExists,
@@ -597,3 +598,11 @@ def test_what_is_left_of_a_revert_hinders_nothing(lab):
     array.delete_snapshot("s")
     array.delete_volume("v")
     assert started.state("copies") == []
+
+
+@pytest.mark.parametrize("model", svc_rows.MODELS)
+def test_no_operation_needs_more_round_trips_than_its_target(model):
+    with svc_rows.opened(model, copy_seconds=0.0) as (array, backend):
+        svc_rows.warm_up(backend)
+        found = {row.title: (svc_rows.counted(array, backend, row)[0], row.target) for row in svc_rows.rows(model)}
+    assert {title: pair for title, pair in found.items() if pair[1] is not None and pair[0] > pair[1]} == {}

@@ -11,7 +11,7 @@ from typing import Any, Final
 from vendors.svc.simulator import codes
 from vendors.svc.simulator.codes import Refusal
 
-_OPERATORS: Final = ";|&<>()"
+_OPERATORS: Final = ";|&<>()`"
 _LISTING_VALUES: Final = frozenset({"delim", "filtervalue"})
 _LISTING_SWITCHES: Final = frozenset({"nohdr", "bytes", "gui", "showhidden"})
 _NUMBER = re.compile(r"-?\d{1,20}", re.ASCII)
@@ -158,18 +158,21 @@ def action(run: Callable[[Given], Answer], values: str = "", switches: str = "",
 
 def commands(line: str) -> list[list[str]]:
     """Return the words of each command of a line; raise `ValueError` for one that the restricted shell does not take."""
-    lexer = shlex.shlex(line, posix=True, punctuation_chars=_OPERATORS)
-    lexer.whitespace_split = True
-    lexer.commenters = ""
-    found: list[list[str]] = [[]]
-    for word in lexer:
-        if word and set(word) <= {";"}:
-            found.append([])
-        elif word and set(word) <= set(_OPERATORS):
-            raise ValueError(f"restricted: {word}")
-        else:
-            found[-1].append(word)
-    return [words for words in found if words]
+    parts, quote, escaped = [""], "", False
+    for char in line:
+        if not escaped and not quote and char in _OPERATORS:
+            if char != ";":
+                raise ValueError(f"restricted: {char}")
+            parts.append("")
+            continue
+        parts[-1] += char
+        if escaped:
+            escaped = False
+        elif char == "\\" and quote != "'":
+            escaped = True
+        elif char in "'\"" and quote in {"", char}:
+            quote = "" if quote else char
+    return [words for part in parts if (words := shlex.split(part))]
 
 
 def parse(command: Command, words: Sequence[str]) -> Given:
