@@ -222,7 +222,7 @@ def printed(answer: Answer, given: Given) -> str:
         return answer.message + "\n"
     if isinstance(answer, Detail):
         return "\n".join(_section(section, given) for section in answer.sections)
-    return _concise([row for row in answer.rows if _meets(row, given)], given)
+    return _concise(_chosen(answer, given), given)
 
 
 def structured(answer: Answer, given: Given) -> Any:
@@ -234,7 +234,7 @@ def structured(answer: Answer, given: Given) -> Any:
     if isinstance(answer, Detail):
         shown = [_object(section, answer, given) for section in answer.sections]
         return shown[0] if len(shown) == 1 else shown
-    return [dict(_texts(row, given)) for row in answer.rows if _meets(row, given)]
+    return [dict(_texts(row, given)) for row in _chosen(answer, given)]
 
 
 def _object(section: Pairs, answer: Detail, given: Given) -> dict[str, Any]:
@@ -279,9 +279,15 @@ def _texts(pairs: Pairs, given: Given) -> Iterator[tuple[str, str]]:
         yield name, value.shown(exact="bytes" in given) if isinstance(value, Bytes) else str(value)
 
 
-def _meets(row: Pairs, given: Given) -> bool:
+def _chosen(answer: Table, given: Given) -> list[Pairs]:
+    """Return the rows that meet every condition."""
+    conditions = given.filters()
+    return [row for row in answer.rows if _meets(row, conditions)]
+
+
+def _meets(row: Pairs, conditions: Sequence[tuple[str, str]]) -> bool:
     found = dict(row)
-    for name, wanted in given.filters():
+    for name, wanted in conditions:
         if name not in found:
             raise Refusal(codes.BAD_FILTER)
         value = found[name]
