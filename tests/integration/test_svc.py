@@ -15,6 +15,7 @@ from blockdrivers.backend import Backend
 from blockdrivers.errors import (
     AlreadyExists,
     Ambiguous,
+    BlockDriversError,
     DeadlineExceeded,
     InUse,
     InvalidRequest,
@@ -606,3 +607,48 @@ def test_no_operation_needs_more_round_trips_than_its_target(model):
         svc_rows.warm_up(backend)
         found = {row.title: (svc_rows.counted(array, backend, row)[0], row.target) for row in svc_rows.rows(model)}
     assert {title: pair for title, pair in found.items() if pair[1] is not None and pair[0] > pair[1]} == {}
+
+
+@pytest.mark.parametrize("kind", ["drop_before", "drop_after", "http_500", "http_503", "busy", "garbage", "session_expired"])
+def test_faults_at_every_request_over_rest(lab, kind):
+    """An operation succeeds, or a repeat makes it whole; nothing is made twice and nothing is left over."""
+    started = lab()
+    array = started.open(rest=True)
+    array.create_volume("v", GiB, POOL)
+    array.create_volume("w", GiB, POOL)
+    steps = {
+        "snapshot": (lambda: array.create_snapshot("s", "v", timeout=10), lambda: array.delete_snapshot("s")),
+        "clone": (lambda: array.clone_volume("c", "v", timeout=10), lambda: array.delete_volume("c")),
+        "group": (
+            lambda: array.create_group_snapshot({"v": "g1", "w": "g2"}, timeout=10),
+            lambda: (array.delete_snapshot("g1"), array.delete_snapshot("g2")),
+        ),
+        "export": (
+            lambda: array.export("v", ISCSI, Protocol.ISCSI, timeout=10),
+            lambda: (array.unexport("v", ISCSI, Protocol.ISCSI), array.remove_host(ISCSI)),
+        ),
+    }
+    for name, (step, undo) in steps.items():
+        requests_of = sum(started.operations(step).values())
+        expected = shape(started)
+        undo()
+        for at in range(1, requests_of + 1):
+            started.fault(kind, at=at, commit=True) if kind == "garbage" else started.fault(kind, at=at)
+            try:
+                step()
+            except BlockDriversError:
+                started.array.faults.clear()
+                step()
+            started.array.faults.clear()
+            assert (shape(started), array.sweep()) == (expected, []), f"{name} with {kind} at {at}"
+            undo()
+
+
+def shape(started):
+    state = started.array.family.state()
+    return (
+        sorted((volume["name"], volume["size"]) for volume in state["volumes"]),
+        sorted((copy["source"], copy["target"], copy["group"]) for copy in state["copies"]),
+        [group["name"] for group in state["groups"]],
+        [(mapping["host"], mapping["volume"]) for mapping in state["mappings"]],
+    )
