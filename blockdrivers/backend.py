@@ -252,6 +252,7 @@ class Backend(Attachments):
         """
         with self._operation("create_volume_from_snapshot", volume_id, timeout, copying=True):
             snapshot = self._persist(lambda: self._look_up_snapshot(snapshot_id, of_volume))
+            checks.taken(snapshot)
             if snapshot.size is None and of_volume is not None:
                 source = self._persist(lambda: self._look_up_volume(of_volume))
                 checks.complete(source)

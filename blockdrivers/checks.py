@@ -218,12 +218,17 @@ def of_volume(snapshot: Snapshot, volume_name: str, volume_id: str) -> None:
         raise InvalidRequest(f"Snapshot {snapshot.snapshot_id!r} is of {snapshot.source_name!r}, not of volume {volume_id!r}.")
 
 
+def taken(snapshot: Snapshot) -> None:
+    """Refuse a snapshot that holds no point in time: a call that was cut off made it, and its bytes are nobody's."""
+    if not snapshot.ready:
+        raise InvalidRequest(f"Snapshot {snapshot.snapshot_id!r} holds no point in time yet; ask for it again first.")
+
+
 def revertible(volume: Volume, snapshot: Snapshot, *, force: bool) -> None:
     """Refuse to revert to another volume's snapshot, across a resize, or under a host's feet."""
     if (snapshot.source_id, snapshot.source_name) != (volume.id, volume.name):
         raise InvalidRequest(f"Snapshot {snapshot.snapshot_id!r} is not of volume {volume.volume_id!r}.")
-    if not snapshot.ready:
-        raise InvalidRequest(f"Snapshot {snapshot.snapshot_id!r} holds no point in time yet; ask for it again first.")
+    taken(snapshot)
     if snapshot.size is not None and snapshot.size != volume.size:
         raise InvalidRequest(
             f"Volume {volume.volume_id!r} has {volume.size} bytes and snapshot {snapshot.snapshot_id!r} {snapshot.size}: "
