@@ -652,3 +652,19 @@ def shape(started):
         [group["name"] for group in state["groups"]],
         [(mapping["host"], mapping["volume"]) for mapping in state["mappings"]],
     )
+
+
+def test_a_snapshot_without_a_moment_is_not_cloned(lab):
+    """A call that was cut off before the mapping began has left a volume whose bytes are nobody's."""
+    started = lab()
+    array = started.open()
+    array.create_volume("v", GiB, POOL)
+    from conformance.simulation.family import Command
+
+    run = started.array.family.doors()[0].handler
+    run.handle(Command("svctask mkvdisk -name bdsl-s -mdiskgrp pool_a -size 1 -unit gb -rsize 2% -autoexpand", "u"))
+    assert not array.get_snapshot("s").ready
+    with pytest.raises(InvalidRequest, match="point in time"):
+        array.create_volume_from_snapshot("c", "s", pool=POOL)
+    assert array.create_snapshot("s", "v").ready
+    array.create_volume_from_snapshot("c", "s", pool=POOL)

@@ -50,9 +50,21 @@ class Clones:
         A helper without a mapping holds nothing that could be told apart, so an earlier call's is made anew.
         """
         size = spec.source_size or spec.size
+        making = Call("mkvdisk", flags=self._kinds.new(helper, spec.pool, size, thin=spec.thin), changes=True)
+        whole = self._volumes.detail(spec.name)
+        begun = self._mappings.begin(source.name, helper, copies=True, before=[making], also=[whole])
+        found = (
+            None if begun.refused is None or begun.refused.position else self._earlier(begun.refused, source, spec, helper, size)
+        )
         try:
-            map_id = self._begin(source, spec, helper, size)
-            self._mappings.follow(map_id, helper)
+            if found is not None and found.waits:
+                self._mappings.start(found)
+            elif found is None and begun.refused is not None:
+                raise begun.refused.error
+            elif found is None and begun.answers[0]:
+                self.abandon(helper)
+                raise AlreadyExists(f"Volume {spec.name!r} exists.")
+            self._mappings.follow(begun.map_id if found is None else found.id, helper)
         except BlockDriversError as error:
             raise self._undone(error, source, helper) from error
         if spec.size > size:
@@ -78,27 +90,12 @@ class Clones:
         with suppress(NotFound):
             self._client.change("rmvdisk", helper, force=True)
 
-    def _begin(self, source: Source, spec: VolumeSpec, helper: str, size: int) -> str:
-        """Make the helper and copy onto it, or go on with what an earlier call for the same clone has begun; return the mapping."""
-        making = Call("mkvdisk", flags=self._kinds.new(helper, spec.pool, size, thin=spec.thin), changes=True)
-        whole = self._volumes.detail(spec.name)
-        begun = self._mappings.begin(source.name, helper, copies=True, before=[making], also=[whole])
-        if begun.refused is None:
-            if begun.answers[0]:
-                self.abandon(helper)
-                raise AlreadyExists(f"Volume {spec.name!r} exists.")
-            return begun.map_id
-        error = begun.refused.error
-        if begun.refused.position == 0 and isinstance(error, AlreadyExists):
-            found = self._resumed(source, spec, helper, size)
-            if found.waits:
-                self._mappings.start(found)
-            return found.id
-        if begun.refused.position == 0 and isinstance(error, NotFound):
-            raise StaleReference(f"The array's pool {spec.pool!r} has gone or has another name now.") from error
-        raise error
-
-    def _resumed(self, source: Source, spec: VolumeSpec, helper: str, size: int) -> CopyMap:
+    def _earlier(self, refused: Refused, source: Source, spec: VolumeSpec, helper: str, size: int) -> CopyMap:
+        """Return the mapping that an earlier call for the same clone has made, or raise why there can be no helper."""
+        if isinstance(refused.error, NotFound):
+            raise StaleReference(f"The array's pool {spec.pool!r} has gone or has another name now.") from refused.error
+        if not isinstance(refused.error, AlreadyExists):
+            raise refused.error
         asks = (self._volumes.detail(spec.name), self._volumes.detail(helper), self._volumes.maps(target_vdisk_name=helper))
         whole, found, rows = self._client.read(*asks)
         copying = next(iter(objects.copy_maps(rows)), None)

@@ -312,7 +312,7 @@ class SvcDriver(Driver):
         features = variants.features(self._variant, one(system), one(gui[0]) if gui else None)
         made = _Parts(
             features,
-            Hosts(self._client, getattr(self._options, "portset", None) if features.ip_table == "lsip" else None),
+            Hosts(self._client, self._options.portsets[0] if features.ip_table == "lsip" else None),
             Ports(self._client, features, self._options),
             Limits(self._client, self._volumes, features),
             Moves(self._client, self._volumes, self._kinds, features),

@@ -76,7 +76,7 @@ class Hosts:
         Raises:
             NotFound: no such volume.
             InUse: a port belongs to another host.
-            StaleReference: the host that was remembered has gone; nothing was mapped.
+            StaleReference: the host that was remembered has gone, or is another one; a repeat registers it again.
         """
         made = self._register(host, name, protocol)
         call = Call("mkvdiskhostmap", volume, {"force": True, "host": name}, changes=True)
@@ -225,11 +225,6 @@ class Hosts:
         """Drop what was seen of a host."""
         with self._guard:
             self._seen.pop(name, None)
-
-    def forget_all(self) -> None:
-        """Drop what was seen of every host."""
-        with self._guard:
-            self._seen = {}
 
     def details(self, names: Sequence[str]) -> Iterator[Section]:
         """Yield hosts by name, some on each line; one that has gone meanwhile is left out."""

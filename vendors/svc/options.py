@@ -42,6 +42,11 @@ class SvcOptions(SshOptions):
         """How certificates are verified, over REST."""
         return TlsOptions()
 
+    @property
+    def portsets(self) -> tuple[str, str]:
+        """The portsets of hosts and of FC ports, where the array has such."""
+        return "", ""
+
 
 class IbmOptions(SvcOptions):
     """Options of an IBM FlashSystem or Storwize backend."""
@@ -62,6 +67,11 @@ class IbmOptions(SvcOptions):
     def verification(self) -> TlsOptions:
         """How certificates are verified, over REST."""
         return self.tls
+
+    @property
+    def portsets(self) -> tuple[str, str]:
+        """The portsets of hosts and of FC ports."""
+        return self.portset, self.fc_portset
 
     @field_validator("addresses")
     @classmethod

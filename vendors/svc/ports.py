@@ -43,8 +43,7 @@ class Ports:
         self._client = client
         self._features = features
         self._portals = options.portals
-        self._portset = getattr(options, "portset", "")
-        self._fc_portset = getattr(options, "fc_portset", "")
+        self._portset, self._fc_portset = options.portsets
         self._guard = threading.Lock()
         self._known: _Facts | None = None
 
