@@ -29,7 +29,7 @@ from blockdrivers.model import Snapshot, Volume
 from vendors.svc import codes, objects
 from vendors.svc.client import Refused, SvcClient, present
 from vendors.svc.grammar import Call, Section
-from vendors.svc.mappings import Mappings
+from vendors.svc.mappings import Begun, Mappings
 from vendors.svc.objects import CopyMap
 from vendors.svc.variants import Features
 from vendors.svc.volumes import Provisioning, Volumes
@@ -53,23 +53,28 @@ class Clones:
         making = Call("mkvdisk", flags=self._kinds.new(helper, spec.pool, size, thin=spec.thin), changes=True)
         whole = self._volumes.detail(spec.name)
         begun = self._mappings.begin(source.name, helper, copies=True, before=[making], also=[whole])
-        found = (
-            None if begun.refused is None or begun.refused.position else self._earlier(begun.refused, source, spec, helper, size)
-        )
+        earlier: CopyMap | None = None
+        if begun.refused is not None and begun.refused.position == 0:
+            earlier = self._earlier(begun.refused, source, spec, helper, size)
         try:
-            if found is not None and found.waits:
-                self._mappings.start(found)
-            elif found is None and begun.refused is not None:
-                raise begun.refused.error
-            elif found is None and begun.answers[0]:
-                self.abandon(helper)
-                raise AlreadyExists(f"Volume {spec.name!r} exists.")
-            self._mappings.follow(begun.map_id if found is None else found.id, helper)
+            if earlier is None:
+                self._confirm(begun, spec, helper)
+            elif earlier.waits:
+                self._mappings.start(earlier)
+            self._mappings.follow(earlier.id if earlier else begun.map_id, helper)
         except BlockDriversError as error:
             raise self._undone(error, source, helper) from error
         if spec.size > size:
             self._volumes.extend(helper, size, spec.size)
         return self._named(spec, helper)
+
+    def _confirm(self, begun: Begun, spec: VolumeSpec, helper: str) -> None:
+        """Raise why the copy did not begin, or that there is such a volume already."""
+        if begun.refused is not None:
+            raise begun.refused.error
+        if begun.answers[0]:
+            self.abandon(helper)
+            raise AlreadyExists(f"Volume {spec.name!r} exists.")
 
     def _named(self, spec: VolumeSpec, helper: str) -> Volume:
         """Give a clone that is whole its name. Where the answer is lost, look before all is copied again."""
