@@ -668,3 +668,14 @@ def test_a_snapshot_without_a_moment_is_not_cloned(lab):
         array.create_volume_from_snapshot("c", "s", pool=POOL)
     assert array.create_snapshot("s", "v").ready
     array.create_volume_from_snapshot("c", "s", pool=POOL)
+
+
+def test_a_clone_that_is_there_is_returned_by_a_full_array(lab):
+    started = lab()
+    array = started.open()
+    array.create_volume("v", GiB, POOL)
+    made = array.clone_volume("c", "v")
+    started.fault("pool_full")
+    assert array.clone_volume("c", "v").wwn == made.wwn
+    with pytest.raises(OutOfSpace):
+        array.clone_volume("d", "v")

@@ -100,6 +100,9 @@ class Clones:
         if isinstance(refused.error, NotFound):
             raise StaleReference(f"The array's pool {spec.pool!r} has gone or has another name now.") from refused.error
         if not isinstance(refused.error, AlreadyExists):
+            if self._client.read(self._volumes.detail(spec.name))[0]:
+                # Nothing was needed: not the space that there may be too little of, either.
+                raise AlreadyExists(f"Volume {spec.name!r} exists.") from refused.error
             raise refused.error
         asks = (self._volumes.detail(spec.name), self._volumes.detail(helper), self._volumes.maps(target_vdisk_name=helper))
         whole, found, rows = self._client.read(*asks)
