@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks import cinder, images, import_cost, netapp, parallel, round_trips, svc, toyou
+from benchmarks import cinder, hpe, images, import_cost, netapp, parallel, round_trips, svc, toyou
 
 BENCHMARKS = {
     "import": import_cost.main,
     "round-trips": round_trips.main,
+    "round-trips-hpe": hpe.main,
     "round-trips-netapp": netapp.main,
     "round-trips-toyou": toyou.main,
     "round-trips-svc": svc.main,

@@ -16,6 +16,7 @@ import requests
 import yaml
 
 from blockdrivers import Backend, open_backend
+from blockdrivers.plugins import Adapter, find_model
 
 
 @dataclass(frozen=True)
@@ -57,20 +58,19 @@ def simulated(model: str, *, data: bool = False) -> Iterator[Simulated]:
         try:
             assert process.stdout is not None
             ready = json.loads(process.stdout.readline())
-            yield Simulated(ready, _configure(Path(folder), ready["management"]))
+            yield Simulated(ready, _configure(Path(folder), find_model(model), ready["management"]))
         finally:
             process.terminate()
 
 
-def _configure(folder: Path, management: Mapping[str, Any]) -> Path:
+def _configure(folder: Path, adapter: Adapter, management: Mapping[str, Any]) -> Path:
     options = {
         "addresses": [management["url"]],
         "username": management["username"],
         "password": management["password"],
         "tls": {"ca_file": management["ca_file"]},
-        "copy_speed": 4,
     }
     config = folder / "backends.yaml"
     config.touch(mode=0o600)
-    config.write_text(yaml.safe_dump({"backends": {"bench": {"adapter": "huawei-oceanstor", "options": options}}}))
+    config.write_text(yaml.safe_dump({"backends": {"bench": {"adapter": adapter.name, "options": options}}}))
     return config

@@ -497,7 +497,7 @@ class Backend(Attachments):
                 checks.provisioning(thin, capabilities, "")
 
             def move() -> Volume:
-                volume = self._read_volume(volume_id)
+                volume = self._look_up_volume(volume_id)
                 target, wanted = pool or volume.pool, volume.thin if thin is None else thin
                 if capabilities.thin_pools is not None:
                     wanted = checks.provisioning(thin, capabilities, target)
@@ -525,7 +525,7 @@ class Backend(Attachments):
                 try:
                     volume = self._driver.get_volume(array_name)
                 except NotFound:
-                    return self._adopted(lambda: self._read_volume(volume_id), array_name)
+                    return self._adopted(lambda: self._look_up_volume(volume_id), array_name)
                 checks.manageable(volume, capabilities)
                 return self._driver.rename_volume(volume, name, description)
 
@@ -558,9 +558,9 @@ class Backend(Attachments):
 
             def give_up() -> Volume:
                 try:
-                    volume = self._read_volume(volume_id)
+                    volume = self._look_up_volume(volume_id)
                 except NotFound:
-                    return self._adopted(lambda: self._driver.get_volume(array_name), volume_id)
+                    return self._adopted(lambda: self._driver.look_up_volume(array_name), volume_id)
                 return self._driver.rename_volume(volume, array_name, "")
 
             given = self._persist(give_up)

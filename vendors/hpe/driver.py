@@ -317,7 +317,7 @@ class WsapiDriver(Driver):
         if found.get("snapCPG") and found["snapCPG"] != found.get("userCPG"):
             # Later snapshots go where the volume is.
             self._client.put("volumes", volume.name, body={"snapCPG": spec.pool})
-        return objects.volume(found, exported=Dependant.EXPORT in volume.dependants)
+        return objects.volume(found)
 
     def leftovers(self) -> Iterable[Leftover]:
         """Helpers, unfinished clones, sets and hosts without use: only what bears our names."""
@@ -400,7 +400,7 @@ class WsapiDriver(Driver):
         if rows := self._vluns.of_volume(name):
             seen_by = ", ".join(sorted({row.seen_by for row in rows}))
             raise _explained(f"Volume {name!r} is exported to {seen_by}.", refused) from refused
-        if others := self._rules.leave_sets(name):
+        if not self._rules.remove_own(name) and (others := self._rules.leave_sets(name)):
             raise _explained(f"Volume {name!r} is a member of the volume sets {', '.join(others)}.", refused) from refused
 
     # Clones

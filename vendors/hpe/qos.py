@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Final
 
-from blockdrivers.errors import AlreadyExists, Busy, InvalidRequest, LicenceMissing, NotFound
+from blockdrivers.errors import AlreadyExists, Busy, InUse, InvalidRequest, LicenceMissing, NotFound, VendorError
 from blockdrivers.model import Qos, Volume
 from blockdrivers.naming import Kind, array_name, kind_of
 from vendors.hpe import objects
@@ -78,15 +78,27 @@ class Rules:
         with suppress(NotFound):
             self._client.delete("volumesets", name)
 
+    def remove_own(self, volume: str) -> bool:
+        """Remove the set of a volume's own, rule included; False where there is none, or others are in it."""
+        name = set_name(volume)
+        try:
+            if self._client.read("volumesets", name).get("setmembers") != [volume]:
+                return False
+            self._client.delete("volumesets", name)
+        except NotFound:
+            return False
+        except (VendorError, InUse):
+            # By its guide the array keeps a set that has a rule; clients are seen that rely on the contrary.
+            self.remove(volume)
+        return True
+
     def leave_sets(self, volume: str) -> list[str]:
-        """Take a volume out of what this library made around it, rules included; return the names of the other sets with it."""
+        """Take a volume out of the sets that this library made; return the names of the other sets with it."""
         others = []
         for item in self._sets_with(volume):
             name = objects.text(item, "name")
             if kind_of(name) is None:
                 others.append(name)
-            elif name == set_name(volume) and item.get("setmembers") == [volume]:
-                self.remove(volume)
             else:
                 self._client.put("volumesets", name, body={"action": _REMOVE, "setmembers": [volume]})
         return others

@@ -1,0 +1,110 @@
+"""Management requests per operation on a simulated 3PAR StoreServ 8440, counted by the simulator.
+
+The last column is the 3PAR driver of the cinder package 29.0 with python-3parclient 4.4 on the same simulator, its session calls left
+out (protocol sheet, section 5, and ``make test-oracle``, which counts them again).
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from benchmarks.round_trips import Row
+from blockdrivers import Backend, GiB, Host, Protocol, Qos, open_backend
+from blockdrivers.plugins import find_model
+from conformance.simulation.opening import BACKEND, open_array, write_config
+from conformance.simulation.server import SimulatedArray
+
+MODEL = "3PAR StoreServ 8440"
+POOL, OTHER = "pool_a", "pool_b"
+HOSTS = (
+    Host("bench-1", iqn="iqn.1994-05.org.example:bench-1"),
+    Host("bench-2", wwpns=("21000024ff000001", "21000024ff000002")),
+)
+LIMITS = Qos(total_iops=500)
+
+
+def rows(hosts: tuple[Host, Host] = HOSTS) -> list[Row]:
+    """Return the operations in an order in which each finds what it needs; targets are what may not be exceeded."""
+    first, second = hosts
+    pair = {"v3": "g3", "v4": "g4"}
+    return [
+        Row("create", lambda array: array.create_volume("v1", GiB, POOL), 2, "1"),
+        Row("create with QoS", lambda array: array.create_volume("v4", GiB, POOL, qos=LIMITS), 4, "5"),
+        Row("extend", lambda array: array.extend_volume("v1", 2 * GiB), 2, "1"),
+        Row("snapshot", lambda array: array.create_snapshot("s1", "v1"), 2, "1"),
+        Row("stats, 2 pools", lambda array: array.pools(), 2, "5"),
+        Row("first export, new host, iSCSI", lambda array: array.export("v1", first, Protocol.ISCSI), 3, "16"),
+        Row("export, known host, iSCSI", lambda array: array.export("v2", first, Protocol.ISCSI), 4, "14"),
+        Row("export again (same)", lambda array: array.export("v2", first, Protocol.ISCSI), 2, "-"),
+        Row("unexport", lambda array: array.unexport("v2", first, Protocol.ISCSI), 2, "10"),
+        Row("unexport, host's last volume", lambda array: array.unexport("v1", first, Protocol.ISCSI), 2, "10"),
+        Row("first export, new host, FC, two WWPNs", lambda array: array.export("v1", second, Protocol.FC), 4, "13"),
+        Row("export, known host, FC, two WWPNs", lambda array: array.export("v2", second, Protocol.FC), 4, "10"),
+        Row("unexport, FC", lambda array: array.unexport("v2", second, Protocol.FC), 2, "8"),
+        Row("unexport, FC, host's last volume", lambda array: array.unexport("v1", second, Protocol.FC), 2, "9"),
+        Row("revert", lambda array: array.revert_volume("v3", "s3"), 4, "4"),
+        Row("QoS on", lambda array: array.set_qos("v3", LIMITS), 3, "4 at creation"),
+        Row("QoS off", lambda array: array.set_qos("v3", None), 3, "3 at deletion"),
+        Row("volume from snapshot", lambda array: array.create_volume_from_snapshot("c1", "s3", pool=POOL), 6, "1, linked"),
+        Row(
+            "larger volume from snapshot",
+            lambda array: array.create_volume_from_snapshot("c3", "s3", pool=POOL, size=2 * GiB),
+            6,
+            "10",
+        ),
+        Row("clone of a volume", lambda array: array.clone_volume("c2", "v3"), 8, "3, not awaited"),
+        Row("group snapshot, 2 volumes", lambda array: array.create_group_snapshot(pair), 7, "5, with its group"),
+        Row("move to another pool", lambda array: array.retype_volume("c2", pool=OTHER), 5, "11"),
+        Row("give up", lambda array: array.unmanage_volume("c3", "legacy"), 2, "1"),
+        Row("take over", lambda array: array.manage_volume("c3", "legacy"), 3, "2"),
+        Row("delete snapshot", lambda array: array.delete_snapshot("s1"), 2, "1"),
+        Row("delete", lambda array: array.delete_volume("v1"), 2, "1"),
+        Row("delete, absent", lambda array: array.delete_volume("v1"), 1, "1"),
+        Row("delete with QoS", lambda array: array.delete_volume("v5"), 6, "4"),
+    ]
+
+
+@contextmanager
+def opened(model: str = MODEL, **options: object) -> Iterator[tuple[SimulatedArray, Backend]]:
+    """Serve an array, and open a backend on it."""
+    adapter = find_model(model)
+    with (
+        open_array(adapter, model, data=False, **options) as array,
+        tempfile.TemporaryDirectory() as folder,
+        open_backend(write_config(Path(folder), adapter, array.ready), BACKEND) as backend,
+    ):
+        yield array, backend
+
+
+def warm_up(backend: Backend) -> None:
+    """Let a backend know what does not change (build and ports), and have what the rows work on."""
+    for name in ("v0", "v2", "v3"):
+        backend.create_volume(name, GiB, POOL)
+    backend.create_volume("v5", GiB, POOL, qos=LIMITS)
+    backend.create_snapshot("s3", "v3")
+    backend.export("v0", Host("bench-0", iqn="iqn.1994-05.org.example:bench-0"), Protocol.ISCSI)
+
+
+def counted(array: SimulatedArray, backend: Backend, row: Row) -> int:
+    """Run an operation and return how many requests it took."""
+    array.counters.clear()
+    row.run(backend)
+    return int(array.counters.as_dict()["requests"])
+
+
+def main() -> bool:
+    """Print the table; return whether every target holds."""
+    print(f"\n## Round trips per operation, {MODEL}\n\n| operation | ours | target | cinder 29.0 |\n|---|--:|--:|--:|")
+    met = True
+    with opened(pools=2, copy_seconds=0.0) as (array, backend):
+        warm_up(backend)
+        for row in rows():
+            sent = counted(array, backend, row)
+            kept = row.target is None or sent <= row.target
+            met = met and kept
+            print(f"| {row.title} | {sent}{'' if kept else ' (!)'} | {row.target or '-'} | {row.cinder} |")
+    print("\nbuild and ports known; copies, reverts and moves end before their first poll, those of cinder before its second")
+    return met
