@@ -6,16 +6,9 @@ out (protocol sheet, section 5, and ``make test-oracle``, which counts them agai
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
-
+from benchmarks.counted import opened, table
 from benchmarks.round_trips import Row
-from blockdrivers import Backend, GiB, Host, Protocol, Qos, open_backend
-from blockdrivers.plugins import find_model
-from conformance.simulation.opening import BACKEND, open_array, write_config
-from conformance.simulation.server import SimulatedArray
+from blockdrivers import Backend, GiB, Host, Protocol, Qos
 
 MODEL = "3PAR StoreServ 8440"
 POOL, OTHER = "pool_a", "pool_b"
@@ -67,18 +60,6 @@ def rows(hosts: tuple[Host, Host] = HOSTS) -> list[Row]:
     ]
 
 
-@contextmanager
-def opened(model: str = MODEL, **options: object) -> Iterator[tuple[SimulatedArray, Backend]]:
-    """Serve an array, and open a backend on it."""
-    adapter = find_model(model)
-    with (
-        open_array(adapter, model, data=False, **options) as array,
-        tempfile.TemporaryDirectory() as folder,
-        open_backend(write_config(Path(folder), adapter, array.ready), BACKEND) as backend,
-    ):
-        yield array, backend
-
-
 def warm_up(backend: Backend) -> None:
     """Let a backend know what does not change (build and ports), and have what the rows work on."""
     for name in ("v0", "v2", "v3"):
@@ -88,23 +69,10 @@ def warm_up(backend: Backend) -> None:
     backend.export("v0", Host("bench-0", iqn="iqn.1994-05.org.example:bench-0"), Protocol.ISCSI)
 
 
-def counted(array: SimulatedArray, backend: Backend, row: Row) -> int:
-    """Run an operation and return how many requests it took."""
-    array.counters.clear()
-    row.run(backend)
-    return int(array.counters.as_dict()["requests"])
-
-
 def main() -> bool:
     """Print the table; return whether every target holds."""
-    print(f"\n## Round trips per operation, {MODEL}\n\n| operation | ours | target | cinder 29.0 |\n|---|--:|--:|--:|")
-    met = True
-    with opened(pools=2, copy_seconds=0.0) as (array, backend):
+    with opened(MODEL, pools=2, copy_seconds=0.0) as (array, backend):
         warm_up(backend)
-        for row in rows():
-            sent = counted(array, backend, row)
-            kept = row.target is None or sent <= row.target
-            met = met and kept
-            print(f"| {row.title} | {sent}{'' if kept else ' (!)'} | {row.target or '-'} | {row.cinder} |")
+        met = table(f"Round trips per operation, {MODEL}", array, backend, rows())
     print("\nbuild and ports known; copies, reverts and moves end before their first poll, those of cinder before its second")
     return met
