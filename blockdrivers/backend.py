@@ -29,6 +29,7 @@ from blockdrivers.model import (
     Port,
     Protocol,
     Qos,
+    Replication,
     Snapshot,
     SystemFacts,
     Volume,
@@ -485,6 +486,12 @@ class Backend(Attachments):
         with self._operation("get_qos", volume_id, timeout):
             checks.supported(self._driver_capabilities().qos is not None, "limit a volume's throughput")
             return self._persist(lambda: self._driver.get_qos(self._look_up_volume(volume_id)))
+
+    def replications(self, volume_id: str, *, timeout: float | None = None) -> Sequence[Replication]:
+        """Return a volume's copies on other arrays and how they stand; none where it is not replicated."""
+        with self._operation("replications", volume_id, timeout):
+            checks.supported(self._driver_capabilities().replication, "tell a volume's copies on other arrays")
+            return self._persist(lambda: self._driver.replications(self._look_up_volume(volume_id)))
 
     def retype_volume(
         self, volume_id: str, *, pool: str | None = None, thin: bool | None = None, timeout: float | None = None

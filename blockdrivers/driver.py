@@ -35,6 +35,7 @@ from blockdrivers.model import (
     Port,
     Protocol,
     Qos,
+    Replication,
     Snapshot,
     SnapshotRef,
     SystemFacts,
@@ -136,6 +137,7 @@ class Capabilities:
     """Whether a volume is the source of one clone at a time, and the array does not guard that: `Backend` lets others wait."""
     max_lun: int = 255
     replication: bool = False
+    """Whether the copies of a volume on other arrays can be told; they are made and ended elsewhere."""
     changed_blocks: bool = False
     notes: tuple[str, ...] = field(default=())
     """What a caller should know and no flag says."""
@@ -336,6 +338,10 @@ class Driver(ABC):
     def get_qos(self, volume: Volume) -> Qos:
         """Return the limits on a volume, read a moment before; an empty `Qos` where there are none (capability ``qos``)."""
         raise self._unsupported("qos")
+
+    def replications(self, volume: Volume) -> Sequence[Replication]:
+        """Return the copies on other arrays of a volume, read a moment before (capability ``replication``)."""
+        raise self._unsupported("replication")
 
     def rename_volume(self, volume: Volume, name: str, description: str) -> Volume:
         """Rename a volume, read a moment before (capability ``manage``)."""

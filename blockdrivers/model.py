@@ -143,6 +143,31 @@ class Qos:
 QOS_KEYS = tuple(Qos.__dataclass_fields__)
 
 
+class ReplicationState(StrEnum):
+    """How a volume's copy on another array stands."""
+
+    SYNCHRONISED = "synchronised"
+    SYNCHRONISING = "synchronising"
+    STOPPED = "stopped"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Replication:
+    """A volume's copy on another array, as this array has it."""
+
+    group: str
+    """What is replicated together."""
+    target: str
+    """What this array calls the other one."""
+    volume: str | None
+    """The copy's name there, where it is told."""
+    synchronous: bool | None
+    reversed: bool
+    """Whether the roles are exchanged: the other array's copy is the one in use."""
+    state: ReplicationState
+
+
 @dataclass(frozen=True, slots=True)
 class VolumeRef:
     """How a volume is addressed: by name, with the id and WWN under which it was last seen, if it was."""
