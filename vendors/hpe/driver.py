@@ -40,6 +40,7 @@ from blockdrivers.model import (
     Port,
     Protocol,
     Qos,
+    Replication,
     Snapshot,
     SnapshotRef,
     SystemFacts,
@@ -47,7 +48,7 @@ from blockdrivers.model import (
     VolumeRef,
 )
 from blockdrivers.naming import Label
-from vendors.hpe import codes, generations, mapping, objects
+from vendors.hpe import codes, generations, mapping, objects, remotecopy
 from vendors.hpe.client import Object, WsapiClient
 from vendors.hpe.copies import Copies
 from vendors.hpe.generations import Generation
@@ -115,6 +116,7 @@ class WsapiDriver(Driver):
             export_snapshots=True,
             chap=ChapRules(),
             max_lun=_MAX_LUN,
+            replication=True,
             notes=("A volume's provisioning cannot be converted while it has snapshots.",),
         )
 
@@ -296,6 +298,10 @@ class WsapiDriver(Driver):
     def get_qos(self, volume: Volume) -> Qos:
         """GET /volumesets, and the rule of the set that the volume is in."""
         return self._rules.read(volume)
+
+    def replications(self, volume: Volume) -> Sequence[Replication]:
+        """GET /remotecopygroups/GROUP and its volume (sheet, 3.16)."""
+        return remotecopy.read(self._client, volume.name) if Dependant.REPLICATION in volume.dependants else ()
 
     def rename_volume(self, volume: Volume, name: str, description: str) -> Volume:
         """PUT /volumes/NAME (sheet, 3.4)."""

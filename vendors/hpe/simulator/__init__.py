@@ -33,6 +33,7 @@ def build(
     session_seconds: float = _IDLE_SECONDS,
     max_sessions: int = _MANY_SESSIONS,
     closes: bool = False,
+    rules_hold_sets: bool = False,
     clock: Callable[[], float] = time.monotonic,
     data_plane: DataPlane | None = None,
 ) -> StoreServ:
@@ -52,6 +53,7 @@ def build(
         session_seconds: how long a key lives without being used.
         max_sessions: keys at the same time; the models' own numbers are in their profiles.
         closes: whether every answer ends its connection, as the real interface has it.
+        rules_hold_sets: whether a volume set with a QoS rule cannot be deleted, as the guide has it; clients rely on the contrary.
         clock: seconds.
         data_plane: keeps the bytes; without one there are none.
     """
@@ -67,6 +69,7 @@ def build(
         session_seconds=session_seconds,
         max_sessions=max_sessions,
         closes=closes,
+        rules_hold_sets=rules_hold_sets,
     )
     if model not in PROFILES:
         raise ValueError(f"no such model: {model!r}; there is {', '.join(sorted(PROFILES))}")

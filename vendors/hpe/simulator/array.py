@@ -48,6 +48,7 @@ class Options:
     session_seconds: float
     max_sessions: int
     closes: bool
+    rules_hold_sets: bool
 
 
 @dataclass(slots=True)
@@ -139,8 +140,12 @@ class StoreServ:
             replicated=self._remote_copy.group_of,
         )
         self._hosts.use(has_exports=vluns.host_has_exports, set_of=self._host_sets.holding, serve=vluns.serve)
+        rules_hold = self._options.rules_hold_sets
         self._volume_sets.use(
-            exported=lambda set_id: vluns.set_is_exported("volume", set_id), changed=vluns.serve, removed=self._rules.drop
+            exported=lambda set_id: vluns.set_is_exported("volume", set_id),
+            ruled=lambda set_id: rules_hold and self._rules.hang_on(set_id),
+            changed=vluns.serve,
+            removed=self._rules.drop,
         )
         self._host_sets.use(exported=lambda set_id: vluns.set_is_exported("host", set_id), changed=vluns.serve)
 

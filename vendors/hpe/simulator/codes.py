@@ -83,6 +83,7 @@ RETAINED: Final = Code(29, 409, "volume is retained")
 IN_SET: Final = Code(29, 409, "object is already a member of the set")
 NOT_IN_SET: Final = Code(29, 404, "object is not a member of the set")
 NO_LUN_LEFT: Final = Code(29, 409, "no LUN id is available")
+SET_HAS_RULE: Final = Code(29, 409, "volume set is the target of a QoS rule")
 CANNOT_CANCEL: Final = Code(29, 409, "task cannot be cancelled")
 
 BY_NUMBER: Final = {code.number: code for code in reversed([item for item in list(globals().values()) if isinstance(item, Code)])}

@@ -53,14 +53,20 @@ class Sets:
         self._name_of = name_of
         self._sets: dict[str, Set] = {}
         self._exported: Callable[[str], bool] = lambda _: False
+        self._ruled: Callable[[str], bool] = lambda _: False
         self._changed: Callable[[], None] = lambda: None
         self._removed: Callable[[Set], None] = lambda _: None
 
     def use(
-        self, *, exported: Callable[[str], bool], changed: Callable[[], None], removed: Callable[[Set], None] = lambda _: None
+        self,
+        *,
+        exported: Callable[[str], bool],
+        changed: Callable[[], None],
+        ruled: Callable[[str], bool] = lambda _: False,
+        removed: Callable[[Set], None] = lambda _: None,
     ) -> None:
-        """Take how to find out whether a set, by id, is exported, and what follows a change and a removal."""
-        self._exported, self._changed, self._removed = exported, changed, removed
+        """Take how to find out whether a set, by id, is exported or kept by a rule, and what follows a change and a removal."""
+        self._exported, self._ruled, self._changed, self._removed = exported, ruled, changed, removed
 
     def routes(self) -> dict[tuple[str, str], Handler]:
         """Return the handlers."""
@@ -151,6 +157,8 @@ class Sets:
         item = self.find(call.names[0])
         if self._exported(item.id):
             raise Refusal(codes.EXPORTED)
+        if self._ruled(item.id):
+            raise Refusal(codes.SET_HAS_RULE)
         del self._sets[item.id]
         self._removed(item)
 
@@ -202,6 +210,10 @@ class Rules:
             ("PUT", "qos/{}"): self._change,
             ("DELETE", "qos/{}"): lambda call: self._rules.pop(self._key(call)) and None,
         }
+
+    def hang_on(self, set_id: str) -> bool:
+        """Tell whether a set has a rule."""
+        return set_id in self._rules
 
     def drop(self, removed: Set) -> None:
         """Forget the rule of a set that goes."""

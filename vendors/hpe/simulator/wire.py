@@ -18,7 +18,7 @@ GRANULE: Final = 256
 NAME, SET_NAME, GROUP_NAME = 31, 27, 24
 _COMMENT = 511
 _LEGAL = re.compile(r"[A-Za-z0-9._][A-Za-z0-9._-]*")
-_CONDITION = re.compile(r"(?P<field>\w+)\s*(?P<operator>EQ|==|GE|LE)\s*(?P<value>.+)")
+_CONDITION = re.compile(r"(?P<field>\w+)\s*(?P<operator>EQ|==|GE|LE)\s*(?P<value>\S+)")
 _INSIDE = re.compile(r"(?P<field>\w+)\[(?P<inner>.+)\]")
 
 Attributes = dict[str, Any]
