@@ -216,11 +216,7 @@ class FilesDriver(Driver):
 
     def get_snapshot(self, name: str) -> Snapshot:
         """Return the file whose name begins so."""
-        _checked(name)
-        for entry in self._everywhere([_of(name, "*")]):
-            if entry.target is None and _parsed(entry)[0] == name:
-                return self._snapshot(entry)
-        raise NotFound(f"There is no snapshot {name!r} on any share.")
+        return self._snapshot(self._find_snapshot(_checked(name)))
 
     def list_snapshots(self, source: VolumeRef | None = None) -> Iterable[Snapshot]:
         """Yield the snapshots of a volume, or of all."""
@@ -230,7 +226,8 @@ class FilesDriver(Driver):
 
     def delete_snapshot(self, snapshot: Snapshot) -> None:
         """Remove a snapshot's file."""
-        pool, name = self._place_of(snapshot.ref)
+        name = _of(snapshot.name, snapshot.source_name)
+        pool = self._pool_where(name, snapshot.id) or self._find_snapshot(snapshot.name).pool
         self._store.delete(pool, name)
         self._forget(name)
 
@@ -326,12 +323,7 @@ class FilesDriver(Driver):
 
     def _find(self, name: str) -> tuple[Entry, Sequence[Entry]]:
         """Return a volume's file and what hangs on it; asked first where it was last seen."""
-        remembered = self._remembered(name)
-        pools = list(self._store.pools())
-        if remembered is not None and remembered[0] in pools:
-            pools.remove(remembered[0])
-            pools.insert(0, remembered[0])
-        for pool in pools:
+        for pool in self._nearest(name):
             entries = self._store.entries(pool, [name, _of("*", name)])
             mine = next((entry for entry in entries if entry.name == name and entry.target is None), None)
             if mine is not None:
@@ -340,6 +332,29 @@ class FilesDriver(Driver):
         self._forget(name)
         raise NotFound(f"There is no file {name!r} on any share.")
 
+    def _find_snapshot(self, name: str) -> Entry:
+        """Return a snapshot's file; asked first where it was last seen."""
+        for pool in self._nearest(_of(name, "")):
+            for entry in self._store.entries(pool, [_of(name, "*")]):
+                if entry.target is None and _parsed(entry)[0] == name:
+                    self._remember(entry)
+                    return entry
+        raise NotFound(f"There is no snapshot {name!r} on any share.")
+
+    def _nearest(self, name: str) -> list[str]:
+        """Return the shares, first the one where that was last seen."""
+        remembered = self._remembered(name)
+        pools = list(self._store.pools())
+        if remembered is not None and remembered[0] in pools:
+            pools.remove(remembered[0])
+            pools.insert(0, remembered[0])
+        return pools
+
+    def _pool_where(self, name: str, identifier: str | None) -> str | None:
+        """Return the share in which a file of that name and id was last seen."""
+        remembered = self._remembered(name)
+        return remembered[0] if remembered is not None and remembered[1] == identifier else None
+
     def _everywhere(self, patterns: Sequence[str]) -> Iterator[Entry]:
         for pool in self._store.pools():
             for entry in self._store.entries(pool, patterns):
@@ -347,18 +362,16 @@ class FilesDriver(Driver):
                 yield entry
 
     def _pool_of(self, source: VolumeRef) -> str:
-        remembered = self._remembered(source.name)
-        if source.id is not None and remembered is not None and remembered[1] == source.id:
-            return remembered[0]
-        return self._find(source.name)[0].pool
+        return self._pool_where(source.name, source.id) or self._find(source.name)[0].pool
 
     def _place_of(self, source: Source) -> tuple[str, str]:
         """Return share and file name of a volume or snapshot."""
         if isinstance(source, SnapshotRef):
-            for entry in self._everywhere([_of(source.name, "*")]):
-                if _parsed(entry)[0] == source.name and entry.target is None:
-                    return entry.pool, entry.name
-            raise NotFound(f"There is no snapshot {source.name!r} on any share.")
+            remembered = self._remembered(_of(source.name, ""))
+            if source.id is not None and remembered is not None and remembered[1].endswith(f" {source.id}"):
+                return remembered[0], remembered[1].partition(" ")[0]
+            entry = self._find_snapshot(source.name)
+            return entry.pool, entry.name
         return self._pool_of(source), source.name
 
     def _moved(self, source: VolumeRef, gone: NotFound) -> Exception:
@@ -410,10 +423,15 @@ class FilesDriver(Driver):
     def _remember(self, entry: Entry) -> None:
         if entry.target is not None:
             return
+        seen = {entry.name: (entry.pool, entry.id)}
+        if _is_snapshot(entry):
+            # By its own name as well: whose it is has to be found out then.
+            seen[_of(_parsed(entry)[0], "")] = (entry.pool, f"{entry.name} {entry.id}")
         with self._guard:
-            self._places[entry.name] = (entry.pool, entry.id)
-            self._places.move_to_end(entry.name)
-            if len(self._places) > _REMEMBERED:
+            for name, place in seen.items():
+                self._places[name] = place
+                self._places.move_to_end(name)
+            while len(self._places) > _REMEMBERED:
                 self._places.popitem(last=False)
 
     def _forget(self, name: str) -> None:

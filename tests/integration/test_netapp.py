@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from benchmarks.netapp import counted, opened, rows, warm_up
+from benchmarks.netapp import counted, file_rows, opened, rows, warm_up, warm_up_files
 from blockdrivers.backend import Backend
 from blockdrivers.errors import (
     AlreadyExists,
@@ -109,6 +109,13 @@ def test_no_operation_needs_more_requests_than_its_target():
         warm_up(backend)
         found = {row.title: (counted(array, backend, row), row.target) for row in rows()}
     assert {title: pair for title, pair in found.items() if pair[1] is not None and pair[0] > pair[1]} == {}
+
+
+def test_no_operation_on_files_needs_more_requests_than_its_target():
+    with opened("FAS2750", Protocol.NFS, pools=2) as (array, backend):
+        warm_up_files(backend)
+        found = {row.title: (counted(array, backend, row), row.target) for row in file_rows()}
+    assert {title: pair for title, pair in found.items() if pair[0] > pair[1]} == {}
 
 
 def test_with_one_flexvol_a_volume_is_made_in_one_request(lab):

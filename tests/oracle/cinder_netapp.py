@@ -1,11 +1,15 @@
 """Runs inside an environment with the cinder package: its own NetApp driver, unmodified, against a simulated array.
 
-Usage: cinder_netapp.py READY_JSON iscsi|fc. Prints one JSON object: what was seen, and the requests of each operation.
+Usage: cinder_netapp.py READY_JSON iscsi|fc|nfs. Prints one JSON object: what was seen, and the requests of each operation.
+
+For NFS the FlexVols' folders are bound to where that driver mounts shares: this kernel may know no NFS. It mounts what is not there already only.
 """
 
 from __future__ import annotations
 
+import atexit
 import copy
+import hashlib
 import json
 import os
 import subprocess
@@ -21,6 +25,7 @@ for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
 from cinder import context, coordination, objects
 
 objects.register_all()
+from cinder import privsep
 from cinder.objects import fields
 from cinder.volume import configuration, volume_types
 from cinder.volume import driver as base_driver
@@ -60,6 +65,12 @@ netapp_vserver = {vserver}
 netapp_use_legacy_client = False
 netapp_allow_zapi_fallback = False
 netapp_pool_name_search_pattern = (pool_a|pool_b)
+nfs_shares_config = {folder}/shares
+nfs_mount_point_base = {folder}/mnt
+nas_secure_file_operations = false
+nas_secure_file_permissions = false
+[database]
+connection = sqlite://
 [coordination]
 backend_url = file://{folder}/tooz
 [oslo_concurrency]
@@ -80,6 +91,10 @@ class Lab:
         (folder / "known_hosts").touch()
         values = {key: ready["management"][key] for key in ("host", "port", "ca_file", "username", "password")}
         file.write_text(CONFIG.format(folder=folder, protocol=protocol, vserver=ready["vserver"], **values))
+        self.folder = folder
+        self.volumes: dict[str, object] = {}
+        if protocol == "nfs":
+            self.bind([share for share in ready["nfs"] if share.endswith((f"/{POOL}", f"/{OTHER}"))])
         cfg.CONF(["--config-file", str(file)], project="cinder")
         config = configuration.Configuration(base_driver.volume_opts, config_group="lab")
         coordination.COORDINATOR.start()
@@ -88,6 +103,16 @@ class Lab:
         self.run("check_for_setup_error", self.driver.check_for_setup_error)
         self.run("first stats", self.driver.get_volume_stats, True)
         self.seen["pools"] = [pool["pool_name"] for pool in self.run("stats", self.driver.get_volume_stats, True)["pools"]]
+
+    def bind(self, shares: list[str]) -> None:
+        """Let the folders of these shares be mounted where the driver mounts shares."""
+        (self.folder / "shares").write_text("".join(f"{share}\n" for share in shares))
+        for share in shares:
+            place = self.folder / "mnt" / hashlib.md5(share.encode(), usedforsecurity=False).hexdigest()
+            place.mkdir(parents=True)
+            source = Path(self.ready["files_folder"]) / share.rpartition("/")[2]
+            subprocess.run(["mount", "--bind", str(source), str(place)], check=True)
+            atexit.register(subprocess.run, ["umount", "--lazy", str(place)], check=False)
 
     def run(self, title: str, step, *arguments):
         urllib.request.urlopen(urllib.request.Request(f"{self.ready['control']}/counters", method="DELETE"), timeout=10).read()
@@ -302,9 +327,62 @@ def _holds(data: dict, pattern: int, **more: str) -> bool:
     return ended.returncode == 0 and "read 1048576" in ended.stdout and "failed" not in ended.stdout
 
 
+def files(lab: Lab) -> None:
+    """Volumes, snapshots and clones as files of a share, and their bytes."""
+    driver = lab.driver
+    share = next(share for share in lab.ready["nfs"] if share.endswith(f"/{POOL}"))
+
+    def volume(number: int, size: int = 1):
+        made = lab.volume(number, size, share)
+        made.provider_location = share
+        lab.volumes[made.id] = made
+        return made
+
+    def path(item) -> Path:
+        return Path(lab.ready["files_folder"]) / POOL / item.name
+
+    original = lab.create("create", driver.create_volume, volume(1))
+    lab.run("extend", driver.extend_volume, original, 2)
+    original.size = 2
+    with path(original).open("r+b") as file:
+        file.write(b"before")
+    snapshot = lab.create("snapshot", driver.create_snapshot, lab.snapshot(1, original))
+    with path(original).open("r+b") as file:
+        file.write(b"after!")
+    twin = lab.create("volume from snapshot", driver.create_volume_from_snapshot, volume(2, 2), snapshot)
+    larger = lab.create("larger volume from snapshot", driver.create_volume_from_snapshot, volume(3, 4), snapshot)
+    clone = lab.create("clone", driver.create_cloned_volume, volume(4, 2), original)
+    lab.seen["sizes"] = [path(item).stat().st_size // 2**30 for item in (original, twin, larger, clone)]
+    heads = {
+        name: path(item).open("rb").read(6).decode() for name, item in (("twin", twin), ("larger", larger), ("clone", clone))
+    }
+    lab.run("revert", driver.revert_to_snapshot, lab.context, original, snapshot)
+    lab.seen["heads"] = heads | {"reverted": path(original).open("rb").read(6).decode()}
+    connection = lab.run("attach", driver.initialize_connection, original, CONNECTOR)
+    lab.seen["connection"] = {key: connection["data"][key] for key in ("export", "name")}
+    lab.run("detach", driver.terminate_connection, original, CONNECTOR)
+    lab.run("delete snapshot", driver.delete_snapshot, snapshot)
+    for name, item in (("delete", original), ("delete copy", twin), ("delete larger", larger), ("delete clone", clone)):
+        lab.run(name, driver.delete_volume, item)
+    lab.seen["left"] = {"files": lab.state()["files"]}
+
+
 def main() -> None:
     ready, protocol = json.loads(sys.argv[1]), sys.argv[2]
     lab = Lab(ready, protocol)
+    if protocol == "nfs":
+        # This process is root's: it needs no helper for what takes root.
+        privsep.sys_admin_pctxt.set_client_mode(False)
+        # What is known of a volume would go to a database; there is none here.
+        with (
+            mock.patch.object(objects.Volume, "save"),
+            mock.patch.object(objects.Snapshot, "save"),
+            mock.patch.object(objects.Volume, "get_by_id", lambda _context, identifier, *_a, **_k: lab.volumes[identifier]),
+            mock.patch("cinder.db.api.volume_get", lambda _context, identifier, *_a, **_k: lab.volumes[identifier]),
+        ):
+            files(lab)
+        print(json.dumps({"seen": lab.seen, "trips": lab.trips}))
+        return
     for part in (life, typed, managed, migrated, groups, *([contents] if protocol == "iscsi" else [])):
         part(lab)
     state = lab.state()

@@ -94,3 +94,27 @@ def test_round_trips_are_those_of_the_real_thing(model, protocol):
     if protocol == "fc":
         expected |= {"attach, known host": 3, "detach": 5, "last detach": 6}
     assert {title: trips[title] for title in expected} == expected
+
+
+FILE_TRIPS = {
+    "create": 0,
+    "extend": 0,
+    "snapshot": 5,
+    "volume from snapshot": 5,
+    "clone": 5,
+    "revert": 13,
+    "attach": 0,
+    "delete snapshot": 4,
+    "delete": 5,
+}
+
+
+def test_volumes_as_files_hold_their_bytes_and_nothing_is_left():
+    found = run("FAS2750", "nfs")
+    seen, trips = found["seen"], found["trips"]
+    assert seen["pools"] == [share for share in found["ready"]["nfs"] if share.endswith(("/pool_a", "/pool_b"))]
+    assert seen["sizes"] == [2, 2, 4, 2]
+    assert seen["heads"] == {"twin": "before", "larger": "before", "clone": "after!", "reverted": "before"}
+    assert seen["connection"]["export"] == seen["pools"][0]
+    assert seen["left"] == {"files": []}
+    assert {title: trips[title] for title in FILE_TRIPS} == FILE_TRIPS
