@@ -4,11 +4,10 @@ PYTHON ?= python3
 VENV ?= .venv
 REPORTS ?= reports
 BIN := $(VENV)/bin
-# What serves the LUNs of simulated arrays, and the initiators that read them.
-DATA_PACKAGES := tgt libiscsi-bin qemu-utils qemu-system-common qemu-block-extra
+# What serves the LUNs and files of simulated arrays, and the initiators and NFS client that read them.
+DATA_PACKAGES := tgt libiscsi-bin qemu-utils qemu-system-common qemu-block-extra nfs-ganesha nfs-ganesha-vfs libnfs13
 # The virtual machine that attaches volumes, and what builds and serves it.
-LAB_PACKAGES := qemu-system-x86 mmdebstrap busybox-static cpio kmod zstd e2fsprogs openssh-client iproute2 \
-	nfs-ganesha nfs-ganesha-vfs
+LAB_PACKAGES := qemu-system-x86 mmdebstrap busybox-static cpio kmod zstd e2fsprogs openssh-client iproute2
 
 DEFECTS := tests/host/test_attach_saboteurs.py
 

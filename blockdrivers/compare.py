@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from blockdrivers.driver import SnapshotSpec, VolumeSpec
-from blockdrivers.model import Snapshot, Volume
+from blockdrivers.model import Snapshot, Volume, VolumeState
 from blockdrivers.naming import Label
 
 Differences = Mapping[str, tuple[object, object]]
@@ -15,6 +15,9 @@ Differences = Mapping[str, tuple[object, object]]
 def volume(spec: VolumeSpec, wanted: Label, volume_id: str, found: Volume) -> Differences:
     """Compare a volume with its specification and its label (id and, for a clone, source)."""
     label = Label.parse(found.description)
+    if found.state is VolumeState.COPYING and not found.size:
+        # Somebody is making it, and has not told what.
+        return _other_id(volume_id, label)
     pairs: dict[str, tuple[object, object]] = {
         "size": (spec.size, found.size),
         "pool": (spec.pool, found.pool),

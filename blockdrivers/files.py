@@ -445,7 +445,7 @@ class FilesDriver(Driver):
         return Volume(
             id=entry.id,
             name=entry.name,
-            size=entry.size,
+            size=0 if entry.unfinished else entry.size,
             pool=entry.pool,
             wwn=None,
             thin=entry.thin,
