@@ -21,6 +21,10 @@ class Access:
     """IQNs and WWPNs."""
     chap: tuple[str, str] | None = field(default=None, repr=False)
     """User name and secret that the host's iSCSI initiator must show."""
+    portal: str | None = None
+    """IP address of the only iSCSI portal that leads there, on arrays whose ports have hosts of their own; every one where None."""
+    target: str | None = None
+    """IQN of the target, where it is the host's own and not the portal's."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -175,11 +175,23 @@ class Array:
     # Volumes and snapshots
 
     def create_volume(
-        self, name: str, pool_id: str, size: int, *, thin: bool, description: str = "", online_in: float = 0.0
+        self,
+        name: str,
+        pool_id: str,
+        size: int,
+        *,
+        thin: bool,
+        description: str = "",
+        online_in: float = 0.0,
+        identity: tuple[str, str] | None = None,
     ) -> Volume:
-        """Make an empty volume, usable `online_in` seconds from now."""
+        """Make an empty volume, usable `online_in` seconds from now.
+
+        `identity` is id and WWN, both free, where the family has ways of its own to choose them.
+        """
         self._take(pool_id, size, thin=thin)
-        volume = Volume(self.next_object_id(), name, pool_id, size, thin, self.next_wwn(), description, self.clock() + online_in)
+        volume_id, wwn = identity or (self.next_object_id(), self.next_wwn())
+        volume = Volume(volume_id, name, pool_id, size, thin, wwn, description, self.clock() + online_in)
         self.volumes[volume.id] = volume
         self.data_plane.create(volume.wwn, size)
         return volume

@@ -12,6 +12,7 @@ import threading
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 from blockdrivers.host import programs
@@ -49,7 +50,7 @@ class IscsiPlane:
         self._files = Files(Path(self._folder.name), self._spare)
         self._guard = threading.RLock()
         self._targets: dict[str, Target] = {}
-        self._hosts: dict[str, str] = {}
+        self._hosts: dict[tuple[str | None, str], str] = {}
         self._identity = Identity("", "", {})
         self._accesses: tuple[Access, ...] = ()
         # The kernel ends a target when the thread that started it ends: this one lives as long as the plane.
@@ -156,16 +157,17 @@ class IscsiPlane:
     def _serve_host(self, host: str, accesses: Sequence[Access]) -> None:
         initiators, chap = set(_iscsi(accesses[0])), accesses[0].chap
         if host not in self._targets:
-            # Arrays differ in whether each portal has a target of its own or all share one.
-            names = list(dict.fromkeys(self._identity.targets[address] for address in self.addresses))
+            # Arrays differ in whether each host or each portal has a target of its own, or all share one.
+            names = list(dict.fromkeys(accesses[0].target or self._identity.targets[address] for address in self.addresses))
             self._targets[host] = self._spawner.submit(Target, names, _spawn).result()
         running = self._targets[host]
         running.admit(initiators, chap)
-        gone = [name for name, of in self._hosts.items() if of == host and name not in initiators]
-        for name in gone:
-            del self._hosts[name]
+        ways = {(accesses[0].portal, name) for name in initiators}
+        gone = [way for way, of in self._hosts.items() if of == host and way not in ways]
+        for way in gone:
+            del self._hosts[way]
         self._break(gone)
-        self._hosts.update(dict.fromkeys(initiators, host))
+        self._hosts.update(dict.fromkeys(ways, host))
         for access in accesses:
             unit = Unit(self._files.path(access.wwn), access.wwn, self._identity.vendor, self._identity.product)
             running.show(access.lun, unit)
@@ -173,17 +175,20 @@ class IscsiPlane:
     def _forget(self, hosts: Sequence[str]) -> None:
         for host in hosts:
             self._targets.pop(host).stop()
-            for name in [name for name, of in self._hosts.items() if of == host]:
-                del self._hosts[name]
+            for way in [way for way, of in self._hosts.items() if of == host]:
+                del self._hosts[way]
 
     def _is_connected(self, host: str) -> bool:
-        names = [name for name, of in self._hosts.items() if of == host]
-        return any(portal.serves(name) for portal in self.portals for name in names)
+        ways = [way for way, of in self._hosts.items() if of == host]
+        return any(portal.serves(name) for at, name in ways for portal in self._leading(at))
 
-    def _break(self, initiators: Sequence[str]) -> None:
-        if initiators:
-            for portal in self.portals:
-                portal.break_connections(initiators)
+    def _break(self, ways: Sequence[tuple[str | None, str]]) -> None:
+        for at, name in ways:
+            for portal in self._leading(at):
+                portal.break_connections([name])
+
+    def _leading(self, at: str | None) -> Sequence[Portal]:
+        return [portal for portal in self.portals if at in {None, portal.address[0]}]
 
     def _reopen(self, wwn: str) -> None:
         for running in self._targets.values():
@@ -229,7 +234,7 @@ class IscsiPlane:
                 portal.heal()
 
     def _portal(self, ip: str) -> Portal:
-        return Portal((ip, _PORT), self._route, self._shown)
+        return Portal((ip, _PORT), partial(self._route, ip), self._shown)
 
     def _free_portals(self) -> list[Portal]:
         for _ in range(_ADDRESS_TRIES):
@@ -245,13 +250,14 @@ class IscsiPlane:
                 return opened
         raise target.TargetError(f"no two free portal addresses were found in {_ADDRESS_TRIES} tries")
 
-    def _route(self, initiator: str) -> int | None:
+    def _route(self, ip: str, initiator: str) -> int | None:
         with self._guard:
-            host = self._hosts.get(initiator)
+            host = self._hosts.get((ip, initiator)) or self._hosts.get((None, initiator))
             return None if host is None else self._targets[host].port
 
-    def _shown(self) -> Sequence[tuple[str, str]]:
-        return [(self._identity.targets[portal.address[0]], portal.name) for portal in self.portals]
+    def _shown(self, initiator: str) -> Sequence[tuple[str, str]]:
+        own = {access.portal: access.target for access in self._accesses if access.target and initiator in access.initiators}
+        return [(own.get(portal.address[0]) or self._identity.targets[portal.address[0]], portal.name) for portal in self.portals]
 
 
 def _spawn(command: Sequence[str], environment: Mapping[str, str]) -> subprocess.Popen[bytes]:

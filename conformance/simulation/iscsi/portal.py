@@ -27,10 +27,10 @@ class Portal:
     Args:
         address: IP address and TCP port; it must be free.
         route: see `Route`.
-        targets: what a discovery shows: (IQN, portal) of every portal of the array.
+        targets: what a discovery by an initiator shows: (IQN, portal) of every portal of the array.
     """
 
-    def __init__(self, address: tuple[str, int], route: Route, targets: Callable[[], Sequence[tuple[str, str]]]) -> None:
+    def __init__(self, address: tuple[str, int], route: Route, targets: Callable[[str], Sequence[tuple[str, str]]]) -> None:
         self.address = address
         self._route = route
         self._targets = targets
@@ -138,7 +138,7 @@ class Portal:
                 end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             target.sendall(login.encoded())
             discovers = login.texts.get("SessionType") == "Discovery"
-            back = threading.Thread(target=self._answer, args=(target, initiator, discovers), daemon=True)
+            back = threading.Thread(target=self._answer, args=(target, initiator, name if discovers else None), daemon=True)
             back.start()
             _pump(initiator, target)
             back.join()
@@ -147,15 +147,15 @@ class Portal:
                 for end in ends:
                     del self._connections[end]
 
-    def _answer(self, target: socket.socket, initiator: socket.socket, discovers: bool) -> None:
-        if not discovers:
+    def _answer(self, target: socket.socket, initiator: socket.socket, discoverer: str | None) -> None:
+        if discoverer is None:
             _pump(target, initiator)
             return
         # tgt would name its own address, which is not the array's.
         with _both_end(target, initiator), contextlib.suppress(OSError, pdu.NotIscsi):
             while True:
                 answer = pdu.read(lambda count: _receive(target, count))
-                shown = pdu.discovery_answer(answer, self._targets()) if answer.is_text_response else answer.encoded()
+                shown = pdu.discovery_answer(answer, self._targets(discoverer)) if answer.is_text_response else answer.encoded()
                 initiator.sendall(shown)
 
 
