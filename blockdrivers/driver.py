@@ -133,6 +133,8 @@ class Capabilities:
     these (`Host`), and no initiator belongs to anybody."""
     tells_wwn: bool = True
     """Whether the array tells a LUN's SCSI identity. Where not, no device can be proven, and `Backend.attach` refuses."""
+    wwn_follows_id: bool = False
+    """Whether the array derives a LUN's SCSI identity from its id, so that an id used again brings its WWN back."""
     serial_clones: bool = False
     """Whether a volume is the source of one clone at a time, and the array does not guard that: `Backend` lets others wait."""
     max_lun: int = 255

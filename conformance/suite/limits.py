@@ -26,6 +26,8 @@ def _support(capabilities: Capabilities) -> QosSupport:
 
 
 def _value(key: str, support: QosSupport) -> int:
-    if key.endswith("iops"):
-        return max(support.min_iops, 100)
-    return support.latency_step_us * 2 if key.endswith("_us") else support.bytes_step * 10
+    if key.endswith("_us"):
+        return support.latency_step_us * 2
+    # What is promised stays below what is allowed: some arrays demand that of limits that go together.
+    least = max(support.min_iops, 100) if key.endswith("iops") else support.bytes_step * 10
+    return least if key.startswith("min_") else least * 2

@@ -108,6 +108,7 @@ def test_state(rig: Rig) -> None:
                 messages[kind] = error.message
                 raise
     assert messages["refuse"] != messages["drop_after"], f"both errors say {messages['refuse']!r}"
+    expect.as_asked(rig.volume("v"), what="asked for again", size=GiB)
 
 
 @check(
