@@ -137,7 +137,7 @@ class VspLogin:
         """Open a session at one server; its headers also ask for jobs to be waited for."""
         secret = f"{self._options.username}:{self._options.password.get_secret_value()}".encode()
         basic = {"Authorization": f"Basic {base64.b64encode(secret).decode()}"}
-        response = send("POST", f"{self._prefix}/sessions", json={}, headers=basic)
+        response = send("POST", f"{self._prefix}/sessions", json={"aliveTime": self._options.session_seconds}, headers=basic)
         if response.status == _UNAUTHORISED:
             raise LoginRefused(
                 f"The array refuses user {self._options.username!r} or the password; check both.", request="POST sessions"

@@ -3,6 +3,9 @@
 An LDEV is claimed by making it under an id of the name's own (see `placement`), and then labelled. A claim that was cut off in
 between leaves an LDEV without a label, pages, paths or pairs. Whoever claims the same name meets it, waits for as long as a
 living claimant would take to label it, and then labels it itself.
+
+Few LDEVs are elsewhere than at their names' first ids: those whose first id was taken, and those that were taken over under a
+name of ours. These names are learnt once, before the first claim, and from then on as this process sees them.
 """
 
 from __future__ import annotations
@@ -45,6 +48,9 @@ class Ldevs:
         self._options = options
         self._guard = threading.Lock()
         self._places: OrderedDict[str, int] = OrderedDict()
+        self._displaced: dict[str, int] = {}
+        self._learning = threading.Lock()
+        self._learnt = False
 
     # Reading
 
@@ -116,6 +122,8 @@ class Ldevs:
         with self._guard:
             self._places[name] = ldev_id
             self._places.move_to_end(name)
+            if kind_of(name) is not None and ldev_id != self._first(name):
+                self._displaced[name] = ldev_id
             if len(self._places) > _KEPT:
                 self._places.popitem(last=False)
 
@@ -123,6 +131,20 @@ class Ldevs:
         """Drop where a name was."""
         with self._guard:
             self._places.pop(name, None)
+            self._displaced.pop(name, None)
+
+    def _first(self, name: str) -> int:
+        return next(self._windows(name))[0]
+
+    def _learn_displaced(self) -> None:
+        with self._learning:
+            if self._learnt:
+                return
+            for ldev in self.all():
+                name, ldev_id = objects.name(ldev), objects.number(ldev, "ldevId")
+                if kind_of(name) is not None and ldev_id != self._first(name):
+                    self.remember(name, ldev_id)
+            self._learnt = True
 
     def _remembered(self, name: str, ldev: Object) -> Object:
         self.remember(name, objects.number(ldev, "ldevId"))
@@ -135,19 +157,18 @@ class Ldevs:
 
         Raises `AlreadyExists` where an LDEV bears the name, `LimitReached` where no id is free.
         """
-        self._refuse_taken_elsewhere(name)
+        self._refuse_displaced(name)
         for window in self._windows(name):
             listed: Mapping[int, Object] | None = None
             for candidate in window:
                 # The first candidate is nearly always free: only when it is not, the others are looked at.
-                if listed is not None and objects.is_defined(listed[candidate]):
-                    if self._is_own_remnant(name, listed[candidate], pool_id, size):
-                        return Claim(candidate, adopted=True)
-                    continue
-                if self._made(candidate, pool_id, size):
-                    return Claim(candidate, adopted=False)
-                listed = self._window(window)
-                self._refuse_taken(name, listed.values())
+                if listed is None or not objects.is_defined(listed[candidate]):
+                    if self._made(candidate, pool_id, size):
+                        return Claim(candidate, adopted=False)
+                    listed = self._window(window)
+                    self._refuse_taken(name, listed.values())
+                    if not objects.is_defined(listed[candidate]):
+                        raise Busy(f"LDEV {candidate} has just gone.")
                 if self._is_own_remnant(name, listed[candidate], pool_id, size):
                     return Claim(candidate, adopted=True)
         raise LimitReached("The array has no LDEV id free in the range of this backend; widen ldev_range or delete volumes.")
@@ -177,10 +198,12 @@ class Ldevs:
             return False
         return True
 
-    def _refuse_taken_elsewhere(self, name: str) -> None:
-        """Refuse a name whose LDEV is known to be at an id that is not the name's own: it was taken over under another one."""
-        place = self._places.get(name)
-        if place is not None and place not in next(self._windows(name)):
+    def _refuse_displaced(self, name: str) -> None:
+        """Refuse a name whose LDEV is at another id than the name's first: that one may be free by now."""
+        if not self._learnt:
+            self._learn_displaced()
+        place = self._displaced.get(name)
+        if place is not None:
             self._refuse_taken(name, [self.get(place)])
             self.forget(name)
 

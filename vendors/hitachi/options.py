@@ -26,6 +26,12 @@ class VspOptions(BaseModel):
     password: SecretStr
     tls: TlsOptions = Field(default_factory=TlsOptions)
     max_connections: int = Field(8, ge=1, le=32, description="Requests under way at once.")
+    session_seconds: int = Field(
+        20,
+        ge=1,
+        le=300,
+        description="How long the array keeps an idle session: one that a killed process has left takes one of its 64 that long.",
+    )
     ldev_range: tuple[int, int] | None = Field(
         None,
         description="First and last LDEV id (decimal) for new volumes; every id of the model where absent. Choose it once: a name's "

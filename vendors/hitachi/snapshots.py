@@ -232,13 +232,21 @@ class Snapshots:
         try:
             self._client.delete(f"snapshots/{pair_id}")
         except VendorError as refused:
-            raise InUse(
-                f"The array keeps snapshot {name or pair_id!r}: it is copied from or reverted to.",
-                request=refused.request,
-                vendor_code=refused.vendor_code,
-                vendor_text=refused.vendor_text,
-            ) from refused
+            # Another call may be deleting it; then there is only the wait left.
+            if not self._is_going(pair_id):
+                raise InUse(
+                    f"The array keeps snapshot {name or pair_id!r}: it is copied from or reverted to.",
+                    request=refused.request,
+                    vendor_code=refused.vendor_code,
+                    vendor_text=refused.vendor_text,
+                ) from refused
         wait_until(lambda: self._is_gone(pair_id, name), what=f"pair {pair_id} to be gone")
+
+    def _is_going(self, pair_id: str) -> bool:
+        try:
+            return objects.is_going(self._client.read(f"snapshots/{pair_id}"))
+        except NotFound:
+            return True
 
     def _is_gone(self, pair_id: str, name: str) -> bool | None:
         try:

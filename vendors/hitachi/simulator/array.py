@@ -34,7 +34,7 @@ _COMMAND_DEVICE_BLOCKS = 47 * wire.MiB // wire.BLOCK
 _ACTION = re.compile(r"(?P<kind>[a-z-]+)/(?P<id>.+)/actions/(?P<action>[a-z-]+)/invoke")
 _SERVICE = re.compile(r"(?P<service>[a-z-]+)/actions/(?P<action>[a-z-]+)/invoke")
 _LONGEST_LOCK_WAIT = 7200
-_IDLE_SECONDS = 300.0
+_IDLE_SECONDS = range(1, 301)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +60,7 @@ class Session:
     controller: str
     created: datetime
     used: float
+    alive: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -406,15 +407,20 @@ class Vsp:
     def _log_in(self, request: Request) -> Response:
         given = wire.body(request)
         wire.only(given, "aliveTime", "authenticationTimeout")
+        alive = wire.number(given, "aliveTime", _IDLE_SECONDS[-1])
+        if alive not in _IDLE_SECONDS:
+            raise Refusal(400, codes.OUT_OF_RANGE, "aliveTime")
         if not self._knows(request):
             return self._unauthorised(request, "Block storage", codes.WRONG_LOGIN)
         with self._guard:
             for token, session in list(self._sessions.items()):
-                if self._clock() - session.used > _IDLE_SECONDS:
+                if self._clock() - session.used > session.alive:
                     self._end(token)
             if len(self._sessions) >= _SESSIONS:
                 raise Refusal(503, codes.BUSY, "too many sessions")
-            made = Session(next(self._session_ids), secrets.token_hex(16), request.controller, datetime.now(UTC), self._clock())
+            made = Session(
+                next(self._session_ids), secrets.token_hex(16), request.controller, datetime.now(UTC), self._clock(), alive
+            )
             self._sessions[made.token] = made
         return wire.answer({"token": made.token, "sessionId": made.id})
 
@@ -434,12 +440,12 @@ class Vsp:
         with self._guard:
             session = self._sessions.get(token) if kind == "Session" else None
             if session is not None and session.controller == request.controller:
-                if self._clock() - session.used <= _IDLE_SECONDS:
+                if self._clock() - session.used <= session.alive:
                     session.used = self._clock()
                     return session
                 self._end(token)
         if self._knows(request):
-            return Session(0, "", request.controller, datetime.now(UTC), self._clock())
+            return Session(0, "", request.controller, datetime.now(UTC), self._clock(), 0.0)
         raise Refusal(401, codes.NOT_AUTHENTICATED)
 
     # Resource-group locks
