@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks import cinder, hpe, images, import_cost, netapp, parallel, round_trips, svc, toyou
+from benchmarks import cinder, hitachi, hpe, images, import_cost, netapp, parallel, round_trips, svc, toyou
 
 BENCHMARKS = {
     "import": import_cost.main,
@@ -13,6 +13,7 @@ BENCHMARKS = {
     "round-trips-netapp": netapp.main,
     "round-trips-toyou": toyou.main,
     "round-trips-svc": svc.main,
+    "round-trips-hitachi": hitachi.main,
     "parallel": parallel.main,
     "images": images.main,
     "cinder": cinder.main,

@@ -87,7 +87,7 @@ def test_fc_connections_carry_every_port():
     found = run(X70, "fc")
     connection = found["seen"]["connection"]
     assert [wwpn.lower() for wwpn in connection["target_wwn"]] == found["ready"]["fc"]
-    assert connection["target_luns"] == [1, 1]
+    assert connection["target_lun"] == 1
 
 
 @pytest.mark.parametrize("model", [X70, G200])

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from blockdrivers.deadline import note, wait_until
-from blockdrivers.errors import Ambiguous, Busy, LoginRefused, NotFound, ProtocolError
+from blockdrivers.errors import Ambiguous, Busy, ConfigurationError, LoginRefused, NotFound, ProtocolError
 from blockdrivers.transport.http import HttpTransport, Login, Response, Send
 from vendors.hitachi import codes
 from vendors.hitachi.options import VspOptions
@@ -23,7 +23,7 @@ PAGE: Final = 1000
 _HELD_SECONDS: Final = 20
 """How long the server may hold the answer to a job; afterwards it is asked."""
 
-_OK, _ACCEPTED, _UNAUTHORISED = 200, 202, 401
+_OK, _ACCEPTED, _UNAUTHORISED, _NOT_FOUND = 200, 202, 401, 404
 _ERRORS = 400
 
 
@@ -141,6 +141,11 @@ class VspLogin:
         if response.status == _UNAUTHORISED:
             raise LoginRefused(
                 f"The array refuses user {self._options.username!r} or the password; check both.", request="POST sessions"
+            )
+        if response.status == _NOT_FOUND:
+            raise ConfigurationError(
+                f"The server knows no storage system {self._options.storage_id}; correct the option storage_id.",
+                request="POST sessions",
             )
         if response.status != _OK:
             content = _content(response)
