@@ -25,6 +25,7 @@ from blockdrivers.errors import (
     InvalidRequest,
     LicenceMissing,
     LimitReached,
+    NotFound,
     NotSupported,
 )
 from blockdrivers.model import Chap, GiB, Host, MiB, Protocol, Qos, VolumeState
@@ -338,6 +339,24 @@ def test_a_groups_number_that_names_another_host_now_is_not_mapped_to(lab):
     remembering.export("v2", ISCSI, Protocol.ISCSI)
     hosts = {item["volume"]: item["group"] for item in started.array.family.state()["mappings"]}
     assert (hosts["bdvl-v1"], hosts["bdvl-v2"]) == ("bdhl-cmp03", "bdhl-cmp01")
+
+
+def test_what_was_mapped_before_is_not_taken_away_when_a_remembered_id_was_wrong(lab):
+    """The id names another volume of the same host by now, at the very LUN that would have been chosen."""
+    started = lab()
+    stale, other = started.open(), started.open()
+    made = stale.create_volume("v1", GiB, POOL)
+    stale.create_volume("v0", GiB, POOL)
+    stale.export("v0", FC, Protocol.FC)
+    other.delete_volume("v1")
+    started.admin("POST", "ldevs", {"ldevId": int(made.id), "poolId": 0, "byteFormatCapacity": "1G"})
+    started.admin("PATCH", f"ldevs/{made.id}", {"label": "bdvl-v9"})
+    kept = other.export("v9", FC, Protocol.FC)
+    assert kept.lun == 2
+    with pytest.raises(NotFound):
+        stale.export("v1", FC, Protocol.FC)
+    assert [export.lun for export in other.list_exports("v9")] == [2]
+    assert len([item for item in started.array.family.state()["mappings"] if item["volume"] == "bdvl-v9"]) == 2
 
 
 def test_an_initiator_of_another_group_is_not_taken_and_nothing_is_left(lab):

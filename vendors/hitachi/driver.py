@@ -45,6 +45,7 @@ from vendors.hitachi import qos as limits
 from vendors.hitachi.client import Object, VspClient
 from vendors.hitachi.clones import Clones, Moves
 from vendors.hitachi.facts import Facts
+from vendors.hitachi.groups import SnapshotGroups
 from vendors.hitachi.hosts import Hosts
 from vendors.hitachi.ldevs import Claim, Ldevs
 from vendors.hitachi.mapping import MAX_LUN, LuPaths, Target
@@ -75,6 +76,7 @@ class VspDriver(Driver):
         self._facts = Facts(client, options)
         self._ldevs = Ldevs(client, self._facts, options)
         self._snapshots = Snapshots(client, self._ldevs, self._facts, options)
+        self._groups = SnapshotGroups(client, self._ldevs, self._facts, self._snapshots)
         self._hosts = Hosts(client, self._facts, options)
         self._paths = LuPaths(client, self._ldevs, self._hosts, self._facts)
         self._clones = Clones(client, self._ldevs, options)
@@ -204,7 +206,7 @@ class VspDriver(Driver):
 
     def create_group_snapshot(self, specs: Sequence[SnapshotSpec]) -> Sequence[Snapshot]:
         """Pairs of one consistency group, split together (sheet, 3.14)."""
-        return self._snapshots.create_group(specs)
+        return self._groups.create(specs)
 
     def revert_volume(self, volume: Volume, snapshot: Snapshot) -> None:
         """Restore the pair and wait for the end (sheet, 3.6)."""

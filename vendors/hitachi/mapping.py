@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from blockdrivers.errors import AlreadyExists, Busy, InvalidRequest, LimitReached, NotFound, StaleReference
@@ -73,8 +73,9 @@ class LuPaths:
     def _mapped(self, target: Target, host_name: str, registered: Registered, lun: int) -> Object | None:
         """Make the paths and return the LDEV that has them; None where the LUN is taken by another LDEV."""
         taken = False
+        made: set[str] = set()
         try:
-            self._make(target.ldev_id, registered.numbers, lun)
+            self._make(target.ldev_id, registered.numbers, lun, made)
         except AlreadyExists as there:
             taken = there.vendor_code == codes.LUN_TAKEN
         except NotFound:
@@ -84,18 +85,24 @@ class LuPaths:
         ours = {(port_id, number) for port_id, number in registered.numbers.items()}
         wrong = [path for path in objects.paths(ldev) if _place(path) in ours and path.get("hostGroupName") != host_name]
         if wrong or not target.is_meant(ldev):
-            self._unmake(path for path in objects.paths(ldev) if _place(path) in ours and path.get("lun") == lun)
+            self._undo(ldev, ours, made, lun)
             self._hosts.forget(host_name)
             raise StaleReference(f"LDEV {target.ldev_id} or a group of host {host_name!r} is not what was remembered.")
         own = [path for path in objects.paths(ldev) if _place(path) in ours]
         missing = [port_id for port_id in registered.numbers if port_id not in {objects.port_id(path) for path in own}]
         if not missing:
             return ldev
-        if taken and own and all(path.get("lun") == lun for path in own):
-            self._unmake(own)
+        if taken:
+            self._undo(ldev, ours, made, lun)
         return None if taken or not own else self._completed(target, registered, own, missing)
 
-    def _make(self, ldev_id: int, numbers: Mapping[str, int], lun: int) -> None:
+    def _undo(self, ldev: Object, ours: Collection[tuple[str, int]], made: Collection[str], lun: int) -> None:
+        """Remove the paths that the present call has made, and no other."""
+        own = [path for path in objects.paths(ldev) if _place(path) in ours and path.get("lun") == lun]
+        self._unmake(path for path in own if objects.port_id(path) in made)
+
+    def _make(self, ldev_id: int, numbers: Mapping[str, int], lun: int, made: set[str]) -> None:
+        """Make the paths; `made` gets the ports on which that has happened, however it ends."""
         body = {"ldevId": ldev_id, "lun": lun}
         ports = sorted(numbers)
         if self._facts.model.port_ids and not self._refused_port_ids and len(ports) > 1 and len(set(numbers.values())) == 1:
@@ -104,6 +111,7 @@ class LuPaths:
                 for start in range(0, len(ports), _MOST_PORTS):
                     chosen = ports[start : start + _MOST_PORTS]
                     self._client.create("luns", body | {"portIds": chosen, "hostGroupNumber": number})
+                    made.update(chosen)
             except InvalidRequest as refused:
                 # Only newer firmware takes several ports; nothing tells which it is, and the refusal has changed nothing.
                 if refused.vendor_code != codes.UNKNOWN_ATTRIBUTE:
@@ -113,6 +121,7 @@ class LuPaths:
                 return
         for port_id in ports:
             self._client.create("luns", body | {"portId": port_id, "hostGroupNumber": numbers[port_id]})
+            made.add(port_id)
 
     def _completed(self, target: Target, registered: Registered, own: Sequence[Object], missing: Sequence[str]) -> Object | None:
         """Add the paths that a cut-off call has not made, at the LUN of those that it has."""

@@ -9,25 +9,20 @@ what a snapshot is called.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from blockdrivers import naming
 from blockdrivers.deadline import note, wait_until
 from blockdrivers.driver import SnapshotSpec
 from blockdrivers.errors import (
     AlreadyExists,
     Busy,
     InUse,
-    InvalidRequest,
-    LicenceMissing,
     NotFound,
-    NotSupported,
-    OutOfSpace,
     VendorError,
 )
 from blockdrivers.model import Snapshot, VolumeRef
-from blockdrivers.naming import Kind
+from blockdrivers.naming import Kind, kind_of
 from vendors.hitachi import objects
 from vendors.hitachi.client import Object, VspClient
 from vendors.hitachi.facts import Facts
@@ -36,7 +31,6 @@ from vendors.hitachi.options import VspOptions
 from vendors.hitachi.recent import Recent
 from vendors.hitachi.space import explaining_space
 
-_NAME_LENGTH = 31
 _FIRST_MU, _MUS = 3, 1021
 """The lower three are ShadowImage's."""
 _TRIES = 8
@@ -82,23 +76,23 @@ class Snapshots:
 
     def find(self, name: str) -> Found:
         """Find the snapshot of that name, or raise `NotFound`."""
-        for pair in self._group(name):
+        for pair in self.in_group(name):
             found = self._found(pair)
             if found.name == name:
                 return found
         svol = self._ldevs.find(name)
         if svol is None or objects.name(svol) != name:
             raise NotFound(f"The array has no snapshot {name!r}.")
-        for pair in self._pairs(svolLdevId=objects.number(svol, "ldevId")):
+        for pair in self.pairs(svolLdevId=objects.number(svol, "ldevId")):
             return Found(name, pair, self._ldevs.get(objects.number(pair, "pvolLdevId")), svol)
-        if naming.kind_of(name) is not Kind.SNAPSHOT:
+        if kind_of(name) is not Kind.SNAPSHOT:
             raise NotFound(f"The array's {name!r} is no snapshot.")
         return Found(name, None, None, svol)
 
     def of(self, source: VolumeRef) -> Iterator[Snapshot]:
         """Yield the snapshots of one volume."""
         ldev = self._ldevs.proven(source)
-        for pair in self._pairs(pvolLdevId=objects.number(ldev, "ldevId")):
+        for pair in self.pairs(pvolLdevId=objects.number(ldev, "ldevId")):
             if not pair.get("isClone"):
                 yield self.snapshot(self._found(pair, ldev))
 
@@ -132,10 +126,12 @@ class Snapshots:
             exported=exported,
         )
 
-    def _group(self, name: str) -> list[Object]:
-        return self._pairs(snapshotGroupName=name)
+    def in_group(self, name: str) -> list[Object]:
+        """Return the pairs of a snapshot group."""
+        return self.pairs(snapshotGroupName=name)
 
-    def _pairs(self, **query: object) -> list[Object]:
+    def pairs(self, **query: object) -> list[Object]:
+        """Return the pairs that a query finds, but for those that are being deleted."""
         listed = self._client.items("snapshots", **query)
         live = [pair for pair in listed if not objects.is_going(pair)]
         return sorted(live, key=lambda pair: (objects.number(pair, "pvolLdevId"), objects.number(pair, "muNumber")))
@@ -149,23 +145,24 @@ class Snapshots:
 
     def create(self, spec: SnapshotSpec) -> Snapshot:
         """Take a snapshot. The group is read back: another call may have taken one of that name at the same time."""
-        source = self._usable(spec.source)
+        source = self.usable(spec.source)
         pair_id = self._take(spec.name, source)
         others = []
         mine: Object | None = None
-        for pair in self._group(spec.name):
+        for pair in self.in_group(spec.name):
             if objects.pair_id(pair) == pair_id:
                 mine = pair
             else:
                 others.append(pair)
         if any(self._found(pair).name == spec.name for pair in others):
-            self._delete_pair(pair_id)
+            self.delete_pair(pair_id)
             raise AlreadyExists(f"Snapshot {spec.name!r} exists.")
         if mine is None:
             raise Busy(f"Snapshot {spec.name!r} was taken and has gone again.")
-        return self.snapshot(Found(spec.name, self._taken(mine), source, None))
+        return self.snapshot(Found(spec.name, self.taken(mine), source, None))
 
-    def _usable(self, reference: VolumeRef) -> Object:
+    def usable(self, reference: VolumeRef) -> Object:
+        """Return the volume that a snapshot is to be taken of."""
         source = self._ldevs.proven(reference)
         if objects.is_unfinished(source):
             raise InUse(f"Volume {reference.name!r} is a clone that is not complete.")
@@ -173,7 +170,7 @@ class Snapshots:
 
     def _take(self, name: str, source: Object) -> str:
         pvol = objects.number(source, "ldevId")
-        body = self._pair_of(name, source) | {"autoSplit": True, "canCascade": True}
+        body = self.pair_of(name, source) | {"autoSplit": True, "canCascade": True}
         mus = _mus(name)
         for _ in range(_TRIES):
             try:
@@ -181,7 +178,7 @@ class Snapshots:
                     return self._client.create("snapshots", body | {"muNumber": next(mus)})
             except (VendorError, AlreadyExists) as refused:
                 # The id within the volume is the name's own: it may be taken by this snapshot, or by another one.
-                present = self._pairs(pvolLdevId=pvol)
+                present = self.pairs(pvolLdevId=pvol)
                 if any(pair.get("snapshotGroupName") == name and self._found(pair, source).name == name for pair in present):
                     raise AlreadyExists(f"Snapshot {name!r} exists.") from refused
                 taken = {objects.number(pair, "muNumber") for pair in self._client.items("snapshots", pvolLdevId=pvol)}
@@ -190,7 +187,8 @@ class Snapshots:
                 mus = (mu for mu in _mus(name) if mu not in taken)
         raise Busy(f"Other snapshots of LDEV {pvol} are being taken at the same time.")
 
-    def _pair_of(self, group: str, source: Object) -> dict[str, object]:
+    def pair_of(self, group: str, source: Object) -> dict[str, object]:
+        """Return what every new pair of a volume is made with."""
         pool = self._options.snapshot_pool
         return {
             "snapshotGroupName": group,
@@ -199,7 +197,7 @@ class Snapshots:
             "isDataReductionForceCopy": True,
         }
 
-    def _taken(self, pair: Object) -> Object:
+    def taken(self, pair: Object) -> Object:
         """Wait until a pair holds its point in time; mostly the array's job has waited for that."""
         if objects.is_taken(pair):
             return pair
@@ -223,12 +221,13 @@ class Snapshots:
             self._ldevs.set_label(svol_id, snapshot.name)
             self._ldevs.remember(snapshot.name, svol_id)
         if found.pair is not None:
-            self._delete_pair(found.id, snapshot.name)
+            self.delete_pair(found.id, snapshot.name)
         if svol_id is not None:
             self._ldevs.delete(svol_id)
             self._ldevs.forget(snapshot.name)
 
-    def _delete_pair(self, pair_id: str, name: str = "") -> None:
+    def delete_pair(self, pair_id: str, name: str = "") -> None:
+        """Delete a pair and return when it is gone; `InUse` where the array keeps it."""
         try:
             self._client.delete(f"snapshots/{pair_id}")
         except VendorError as refused:
@@ -321,93 +320,11 @@ class Snapshots:
         self._ldevs.remember(name, svol_id)
         return replace(snapshot, name=name)
 
-    # Groups
-
-    def create_group(self, specs: Sequence[SnapshotSpec]) -> list[Snapshot]:
-        """Take snapshots of several volumes: pairs in one consistency group, and one split of it."""
-        group = naming.array_name(Kind.GROUP, ",".join(sorted(spec.name for spec in specs)), _NAME_LENGTH)
-        sources = [self._usable(spec.source) for spec in specs]
-        self._refuse_single(specs)
-        made: list[tuple[str, int, bool]] = []
-        try:
-            for spec, source in zip(specs, sources, strict=True):
-                made.append(self._join(group, spec, source))
-        except (NotFound, InvalidRequest, NotSupported, AlreadyExists, OutOfSpace, VendorError):
-            self._undo(group, made)
-            raise
-        if not any(mine for _, _, mine in made) and all(map(objects.is_taken, self._group(group))):
-            raise AlreadyExists("Every snapshot of the group exists.")
-        self._split(group)
-        taken = {objects.number(pair, "pvolLdevId"): self._taken(pair) for pair in self._group(group)}
-        return [
-            self.snapshot(
-                Found(spec.name, taken[objects.number(source, "ldevId")], source, {**source, "ports": [], **_own(svol_id)})
-            )
-            for spec, source, (_, svol_id, _) in zip(specs, sources, made, strict=True)
-        ]
-
-    def _refuse_single(self, specs: Sequence[SnapshotSpec]) -> None:
-        """Refuse names that snapshots outside the group have."""
-        taken = [spec.name for spec in specs if self._group(spec.name)]
-        if len(taken) == len(specs):
-            raise AlreadyExists("Every snapshot of the group exists.")
-        if taken:
-            raise AlreadyExists(
-                f"Snapshots {', '.join(taken)} were taken at another moment; use other ids.",
-                differences=dict.fromkeys(taken, ("taken with the group", "taken before")),
-            )
-
-    def _join(self, group: str, spec: SnapshotSpec, source: Object) -> tuple[str, int, bool]:
-        """Return name and S-VOL of a member, and whether it was made here; what a cut-off call has made is passed over."""
-        pvol, pool, size = objects.number(source, "ldevId"), objects.number(source, "poolId"), objects.size(source)
-        try:
-            with explaining_space(self._facts, pool, size):
-                claim = self._ldevs.claim(spec.name, pool, size)
-            self._ldevs.label(claim, spec.name)
-            svol_id, fresh = claim.ldev_id, True
-        except AlreadyExists:
-            svol_id, fresh = objects.number(self._ldevs.named(spec.name), "ldevId"), False
-        for pair in () if fresh else self._pairs(svolLdevId=svol_id):
-            if (pair.get("snapshotGroupName"), pair.get("pvolLdevId")) == (group, pvol):
-                return spec.name, svol_id, False
-            raise AlreadyExists(f"Snapshot {spec.name!r} exists.")
-        body = {"svolLdevId": svol_id, "isConsistencyGroup": True, "canCascade": True}
-        try:
-            self._client.create("snapshots", self._pair_of(group, source) | body)
-        except (VendorError, LicenceMissing, InvalidRequest):
-            if fresh:
-                self._ldevs.delete(svol_id)
-                self._ldevs.forget(spec.name)
-            raise
-        return spec.name, svol_id, True
-
-    def _undo(self, group: str, made: Sequence[tuple[str, int, bool]]) -> None:
-        own = {svol_id: name for name, svol_id, mine in made if mine}
-        for pair in self._group(group):
-            svol_id = objects.secondary(pair)
-            if svol_id in own and not objects.is_taken(pair):
-                self._delete_pair(objects.pair_id(pair))
-                self._ldevs.delete(svol_id)
-                self._ldevs.forget(own[svol_id])
-
-    def _split(self, group: str) -> None:
-        try:
-            self._client.act(f"snapshot-groups/{group}", "split", {})
-        except VendorError:
-            # Another call for the same group may have been quicker.
-            if not all(map(objects.is_taken, self._group(group))):
-                raise
-
 
 def _named(pair: Object, source: Object, svol: Object | None) -> Found:
     """Return what a pair is called: by its S-VOL's label where it has one, by its group otherwise."""
     called = objects.label(svol) if svol is not None else ""
     return Found(called or str(objects.field(pair, "snapshotGroupName")), pair, source, svol)
-
-
-def _own(ldev_id: int) -> dict[str, object]:
-    """Return what tells a new S-VOL from its volume, which it is like otherwise."""
-    return {"ldevId": ldev_id, "naaId": None}
 
 
 def _mus(name: str) -> Iterator[int]:
