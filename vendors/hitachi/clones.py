@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Mapping
 
 from blockdrivers.deadline import note, wait_until
-from blockdrivers.errors import VendorError
+from blockdrivers.errors import BlockDriversError, NotFound, VendorError
 from vendors.hitachi import objects
 from vendors.hitachi.client import Object, VspClient
 from vendors.hitachi.ldevs import Ldevs
@@ -81,19 +81,24 @@ class Moves:
         A migration that an earlier call of that name has begun is gone on with.
         """
         pair = _pair(name)
-        try:
-            self._client.create("local-clone-copypairs", self._body(pair, source, helper))
-        except VendorError:
-            if not self._stands(pair):
-                raise
-        path = f"local-clone-copypairs/{_pair_id(pair)}"
-        try:
-            self._client.act(path, "migrate")
-        except VendorError:
-            if not self._stands(pair):
-                raise
+        for begin in (
+            lambda: self._client.create("local-clone-copypairs", self._body(pair, source, helper)),
+            lambda: self._client.act(f"local-clone-copypairs/{_pair_id(pair)}", "migrate"),
+        ):
+            try:
+                begin()
+            except (VendorError, NotFound) as refused:
+                # An earlier call may have come further; the migration may even have ended since this one began.
+                if not self._stands(pair):
+                    return self._ended(source, pool_id, refused)
         note(f"LDEV {source} is being moved to another pool")
         return wait_until(lambda: self._moved(source, pool_id), what=f"the move of LDEV {source}", first=_FIRST_POLL)
+
+    def _ended(self, source: int, pool_id: int, refused: BlockDriversError) -> Object:
+        moved = self._moved(source, pool_id)
+        if moved is None:
+            raise refused
+        return moved
 
     def _moved(self, source: int, pool_id: int) -> Object | None:
         ldev = self._ldevs.get(source)

@@ -279,7 +279,7 @@ class VspDriver(Driver):
         try:
             with explaining_space(self._facts, self._facts.pool_id(spec.pool), volume.size):
                 moved = self._moves.run(int(volume.id), helper_id, self._facts.pool_id(spec.pool), temporary)
-        except (OutOfSpace, VendorError):
+        except (OutOfSpace, VendorError, NotFound):
             self._moves.undo(temporary)
             self._ldevs.delete(helper_id)
             raise

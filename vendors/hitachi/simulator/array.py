@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import base64
 import itertools
 import re
 import secrets
-import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, replace
 from typing import Any
 
 from conformance.simulation.dataplane import DataPlane, Identity
@@ -24,17 +21,15 @@ from vendors.hitachi.simulator.limits import Limits
 from vendors.hitachi.simulator.luns import Luns
 from vendors.hitachi.simulator.pairs import FEATURE, Pairs
 from vendors.hitachi.simulator.profiles import PROFILES, Profile
+from vendors.hitachi.simulator.sessions import Session, Sessions
 from vendors.hitachi.simulator.storage import Storage
 from vendors.hitachi.simulator.wire import Object
 
 _ROOT = "/ConfigurationManager"
-_SESSIONS = 64
 _SERIALS = itertools.count(secrets.randbits(30))
 _COMMAND_DEVICE_BLOCKS = 47 * wire.MiB // wire.BLOCK
 _ACTION = re.compile(r"(?P<kind>[a-z-]+)/(?P<id>.+)/actions/(?P<action>[a-z-]+)/invoke")
 _SERVICE = re.compile(r"(?P<service>[a-z-]+)/actions/(?P<action>[a-z-]+)/invoke")
-_LONGEST_LOCK_WAIT = 7200
-_IDLE_SECONDS = range(1, 301)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,18 +44,6 @@ class Options:
     settle_seconds: float
     copy_seconds: float
     jobs_wait_for_copies: bool
-
-
-@dataclass(slots=True)
-class Session:
-    """One management session."""
-
-    id: int
-    token: str
-    controller: str
-    created: datetime
-    used: float
-    alive: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,9 +69,7 @@ class Vsp:
         self._data_plane = data_plane
         self._clock = clock
         self._profile: Profile = PROFILES[model]
-        self._guard = threading.Lock()
-        self._sessions: dict[str, Session] = {}
-        self._session_ids = itertools.count(1)
+        self._sessions = Sessions(self.username, self.password, clock)
         self._begin()
 
     def reset(self) -> None:
@@ -121,10 +102,8 @@ class Vsp:
             self._changes.update(part.changes())
         targets = {port.address: self._hosts.groups[port.id][0].iqn for port in self._hosts.ports.values() if port.iscsi}
         self._data_plane.identify(Identity("HITACHI", "OPEN-V", targets))
-        self._lock_holder: Session | None = None
         self._define_command_device()
-        with self._guard:
-            self._sessions.clear()
+        self._sessions.expire()
 
     def _is_licensed(self) -> bool:
         return self._licences[FEATURE]
@@ -181,13 +160,14 @@ class Vsp:
             if target.resource in {"version", "storages", "storages/{id}"}:
                 return wire.answer(self._about(request, target))
             if target.resource.startswith("sessions"):
-                return self._session(request, target)
-            session = self._authorised(request)
+                return self._sessions.handle(request, target.identifier)
+            session = self._sessions.authorised(request)
             if request.method == "GET":
                 return wire.answer(self._read(request, target))
             return self._change(request, target, session)
         except Refusal as refusal:
-            return wire.refused(refusal, request.path)
+            answer = wire.refused(refusal, request.path)
+            return replace(answer, headers=self._sessions.challenge(refusal))
 
     def busy(self, request: Request) -> Response:
         """Answer that the REST server is busy."""
@@ -201,10 +181,7 @@ class Vsp:
 
     def expire_sessions(self, controller: str | None = None) -> None:
         """End sessions, and the lock that one of them holds."""
-        with self._guard:
-            for token, session in list(self._sessions.items()):
-                if controller in {None, session.controller}:
-                    self._end(token)
+        self._sessions.expire(controller)
 
     def set_full(self, full: bool) -> None:
         """Fill every pool, or end that."""
@@ -242,8 +219,6 @@ class Vsp:
         """Return every object, by kind."""
         with self._array.lock:
             self._settle()
-            with self._guard:
-                sessions = len(self._sessions)
             return {
                 "pools": self._storage.pool_state(),
                 "volumes": self._storage.state(),
@@ -252,7 +227,7 @@ class Vsp:
                 "groups": self._hosts.group_state(),
                 "initiators": self._hosts.initiator_state(),
                 "mappings": self._luns.state(),
-                "sessions": sessions,
+                "sessions": len(self._sessions),
             }
 
     def _settle(self) -> None:
@@ -321,9 +296,9 @@ class Vsp:
             with self._array.lock:
                 self._settle()
                 if handler is None:
-                    outcome = self._serve_lock(target, given, session)
+                    self._sessions.lock(target.resource, given, session)
                 else:
-                    self._check_lock(session)
+                    self._sessions.check_lock(session)
                     outcome = handler(target.identifier, given) if target.identifier else handler(given)
         except Failure as failure:
             fault = failure.fault
@@ -350,7 +325,7 @@ class Vsp:
     def _failed(self, request: Request, fault: Fault) -> Response:
         return self._answered(request, f"{_ROOT}/v1/objects", Outcome(), fault)
 
-    # The array and its sessions
+    # The array
 
     def _about(self, request: Request, target: _Target) -> Any:
         if request.method != "GET":
@@ -370,104 +345,6 @@ class Vsp:
             "targetCtl": "CTL1" if request.controller == "A" else "CTL2",
             "usesSvp": not self._profile.embedded,
         }
-
-    def _session(self, request: Request, target: _Target) -> Response:
-        if request.method == "POST" and not target.identifier:
-            return self._log_in(request)
-        self._authorised(request)
-        if request.method == "GET" and not target.identifier:
-            with self._guard:
-                return wire.answer({"data": [self._rendered(session) for session in self._sessions.values()]})
-        with self._guard:
-            token = next((key for key, session in self._sessions.items() if str(session.id) == target.identifier), None)
-            if token is None:
-                raise Refusal(404, codes.NOT_THERE)
-            if request.method == "GET":
-                return wire.answer(self._rendered(self._sessions[token]))
-            if request.method != "DELETE":
-                raise Refusal(405, codes.NO_RESOURCE)
-            self._end(token)
-        return Response(b"")
-
-    def _end(self, token: str) -> None:
-        session = self._sessions.pop(token)
-        if self._lock_holder is session:
-            self._lock_holder = None
-
-    def _rendered(self, session: Session) -> Object:
-        stamp = session.created.strftime("%Y-%m-%dT%H:%M:%SZ")
-        return {
-            "sessionId": session.id,
-            "userId": self.username,
-            "ipAddress": "127.0.0.1",
-            "createdTime": stamp,
-            "lastAccessedTime": stamp,
-        }
-
-    def _log_in(self, request: Request) -> Response:
-        given = wire.body(request)
-        wire.only(given, "aliveTime", "authenticationTimeout")
-        alive = wire.number(given, "aliveTime", _IDLE_SECONDS[-1])
-        if alive not in _IDLE_SECONDS:
-            raise Refusal(400, codes.OUT_OF_RANGE, "aliveTime")
-        if not self._knows(request):
-            return self._unauthorised(request, "Block storage", codes.WRONG_LOGIN)
-        with self._guard:
-            for token, session in list(self._sessions.items()):
-                if self._clock() - session.used > session.alive:
-                    self._end(token)
-            if len(self._sessions) >= _SESSIONS:
-                raise Refusal(503, codes.BUSY, "too many sessions")
-            made = Session(
-                next(self._session_ids), secrets.token_hex(16), request.controller, datetime.now(UTC), self._clock(), alive
-            )
-            self._sessions[made.token] = made
-        return wire.answer({"token": made.token, "sessionId": made.id})
-
-    def _knows(self, request: Request) -> bool:
-        kind, _, given = request.headers.get("authorization", "").partition(" ")
-        expected = base64.b64encode(f"{self.username}:{self.password}".encode()).decode()
-        return kind == "Basic" and secrets.compare_digest(given, expected)
-
-    def _unauthorised(self, request: Request, realm: str, message_id: str) -> Response:
-        answer = wire.refused(Refusal(401, message_id), request.path)
-        kind = "Basic" if message_id == codes.WRONG_LOGIN else "Session"
-        return Response(answer.body, 401, (("WWW-Authenticate", f'{kind} realm="{realm}"'),), answer.code)
-
-    def _authorised(self, request: Request) -> Session:
-        """Demand the token of a session at this controller's server; Basic opens one for the request alone."""
-        kind, _, token = request.headers.get("authorization", "").partition(" ")
-        with self._guard:
-            session = self._sessions.get(token) if kind == "Session" else None
-            if session is not None and session.controller == request.controller:
-                if self._clock() - session.used <= session.alive:
-                    session.used = self._clock()
-                    return session
-                self._end(token)
-        if self._knows(request):
-            return Session(0, "", request.controller, datetime.now(UTC), self._clock(), 0.0)
-        raise Refusal(401, codes.NOT_AUTHENTICATED)
-
-    # Resource-group locks
-
-    def _serve_lock(self, target: _Target, given: Object, session: Session) -> Outcome:
-        if target.resource == "resource-group-service/lock":
-            if not 0 <= wire.number(wire.parameters(given, "waitTime"), "waitTime", 0) <= _LONGEST_LOCK_WAIT:
-                raise Refusal(400, codes.OUT_OF_RANGE, "waitTime")
-            self._check_lock(session)
-            self._lock_holder = session
-        elif target.resource == "resource-group-service/unlock":
-            if self._lock_holder is not session:
-                raise Failure(codes.NOT_LOCK_OWNER)
-            self._lock_holder = None
-        else:
-            raise Refusal(404, codes.NO_RESOURCE)
-        return Outcome()
-
-    def _check_lock(self, session: Session) -> None:
-        """Fail what another session's lock forbids; the wait time of a lock is not waited for."""
-        if self._lock_holder is not None and self._lock_holder is not session:
-            raise Failure(codes.LDEV_LOCKED)
 
 
 def _port_id(number: int, letter: str) -> str:
