@@ -114,8 +114,8 @@ class UsesBytesAgain(IscsiPlane):
 class LetsEverybodyIn(IscsiPlane):
     """An initiator that it does not know is shown the first host's LUNs."""
 
-    def _route(self, initiator):
-        known = super()._route(initiator)
+    def _route(self, ip, initiator):
+        known = super()._route(ip, initiator)
         ports = [running.port for running in self._targets.values()]
         return known or (ports[0] if ports else None)
 
