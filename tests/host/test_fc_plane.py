@@ -122,7 +122,7 @@ def port_state(guest, port):
 
 
 def test_the_array_says_that_it_serves_fc_and_where(fc_array):
-    assert fc_array.ready["data_plane"] == {"iscsi": True, "fc": True, "missing": None}
+    assert fc_array.ready["data_plane"] == {"iscsi": True, "fc": True, "nfs": False, "missing": None}
     assert fc_array.ready["ports"]["fc"] == list(fc.PORTS)
     assert {port: up for port, up in control(fc_array, "GET", "/paths").items() if port in fc.PORTS} == dict.fromkeys(
         fc.PORTS, True
