@@ -92,13 +92,17 @@ class Pairs:
         return {
             ("POST", "snapshots"): self._create,
             ("DELETE", "snapshots/{id}"): lambda pair_id, given: self._delete([self._found(pair_id)], given),
-            ("POST", "snapshots/{id}/actions/split/invoke"): lambda pair_id, given: self._split([self._found(pair_id)], given),
+            ("POST", "snapshots/{id}/actions/split/invoke"): lambda pair_id, given: self._split(
+                lambda: [self._found(pair_id)], given
+            ),
             ("POST", "snapshots/{id}/actions/resync/invoke"): self._resync,
             ("POST", "snapshots/{id}/actions/restore/invoke"): self._restore,
             ("POST", "snapshots/{id}/actions/clone/invoke"): self._clone,
             ("POST", "snapshots/{id}/actions/assign-volume/invoke"): self._assign,
             ("POST", "snapshots/{id}/actions/unassign-volume/invoke"): self._unassign,
-            ("POST", "snapshot-groups/{id}/actions/split/invoke"): lambda name, given: self._split(self._members(name), given),
+            ("POST", "snapshot-groups/{id}/actions/split/invoke"): lambda name, given: self._split(
+                lambda: self._members(name), given
+            ),
             ("DELETE", "snapshot-groups/{id}"): lambda name, given: self._delete(self._members(name), given),
         }
 
@@ -311,8 +315,9 @@ class Pairs:
         self._drop_bytes(pair)
         del self._pairs[pair.pvol, pair.mu]
 
-    def _split(self, pairs: list[Pair], given: Object) -> Outcome:
+    def _split(self, found: Callable[[], list[Pair]], given: Object) -> Outcome:
         wire.parameters(given)
+        pairs = found()
         if len({pair.pvol for pair in pairs}) != len(pairs):
             raise Failure(codes.SAME_PVOL_TWICE)
         if any(pair.status != "PAIR" or pair.clone for pair in pairs):
