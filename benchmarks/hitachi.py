@@ -6,16 +6,9 @@ sheet, section 5, and ``make test-oracle``, which counts them again).
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
-
+from benchmarks.counted import opened, table
 from benchmarks.round_trips import Row
-from blockdrivers import Backend, GiB, Host, Protocol, Qos, open_backend
-from blockdrivers.plugins import find_model
-from conformance.simulation.opening import BACKEND, open_array, write_config
-from conformance.simulation.server import SimulatedArray
+from blockdrivers import Backend, GiB, Host, Protocol, Qos
 
 MODELS = ("VSP G370", "VSP G200")
 POOL, OTHER = "pool_a", "pool_b"
@@ -60,39 +53,20 @@ def rows(model: str) -> list[Row]:
     ]
 
 
-@contextmanager
-def opened(model: str) -> Iterator[tuple[SimulatedArray, Backend]]:
-    """Serve an array, and open a backend on it that knows pools, ports and which names are displaced."""
-    adapter = find_model(model)
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        open_array(adapter, model, data=False) as array,
-        open_backend(write_config(Path(folder), adapter, array.ready), BACKEND) as backend,
-    ):
-        backend.pools()
-        backend.ports()
-        for name in ("v2", "v3"):
-            backend.create_volume(name, GiB, POOL)
-        yield array, backend
-
-
-def counted(array: SimulatedArray, backend: Backend, row: Row) -> int:
-    """Run an operation and return how many requests it took."""
-    array.counters.clear()
-    row.run(backend)
-    return int(array.counters.as_dict()["requests"])
+def warm_up(backend: Backend) -> None:
+    """Let a backend know what does not change (pools, ports, displaced names), and have what the rows work on."""
+    backend.pools()
+    backend.ports()
+    for name in ("v2", "v3"):
+        backend.create_volume(name, GiB, POOL)
 
 
 def main() -> bool:
     """Print a table for each generation; return whether every target holds."""
     met = True
     for model in MODELS:
-        print(f"\n## Requests per operation, {model}\n\n| operation | ours | target | cinder 29.0 |\n|---|--:|--:|--:|")
         with opened(model) as (array, backend):
-            for row in rows(model):
-                sent = counted(array, backend, row)
-                holds = row.target is None or sent <= row.target
-                met = met and holds
-                print(f"| {row.title} | {sent}{'' if holds else ' (!)'} | {row.target} | {row.cinder} |")
+            warm_up(backend)
+            met = table(f"Requests per operation, {model}", array, backend, rows(model)) and met
     print("\npools, ports and displaced names known")
     return met
