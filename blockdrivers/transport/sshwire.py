@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-import select
+import selectors
 import socket
 import threading
 from collections.abc import Iterator
@@ -240,15 +240,16 @@ def _refused(options: SshOptions, why: str) -> LoginRefused:
 def _answer(channel: paramiko.Channel, command: Command, timeout: float) -> Result:
     """Read an answer to its end."""
     out, err = bytearray(), bytearray()
-    poller = select.poll()
-    poller.register(channel.fileno(), select.POLLIN)
-    ended = False
-    while not ended:
-        if not poller.poll(remaining(timeout) * 1000):
-            remaining(timeout)
-            raise Lost(f"the answer did not go on within {timeout:g} s")
-        ended = bool(channel.eof_received or channel.closed)
-        _drain(channel, out, err)
+    # Whatever this program waits with: under eventlet, as in Cinder, the module `select` has no poll().
+    with selectors.DefaultSelector() as selector:
+        selector.register(channel.fileno(), selectors.EVENT_READ)
+        ended = False
+        while not ended:
+            if not selector.select(remaining(timeout)):
+                remaining(timeout)
+                raise Lost(f"the answer did not go on within {timeout:g} s")
+            ended = bool(channel.eof_received or channel.closed)
+            _drain(channel, out, err)
     if not channel.status_event.wait(remaining(timeout)) or channel.exit_status == _NO_STATUS:
         raise Lost("the channel ended without an exit status")
     return Result(_text(out, command), _text(err, command), channel.exit_status)

@@ -10,6 +10,7 @@ import pytest
 from tests.cinder.conftest import INSIDE
 
 ZONE = {"21000024ff000001": ["50000000000000aa"]}
+HOST = ["cmp01", "iqn.1994-05.org.example:cmp01", ["21000024ff000001"]]
 
 
 @pytest.fixture(scope="module")
@@ -21,16 +22,21 @@ def seen(cinder_python):
 
 
 def test_a_zone_goes_with_the_last_volume_of_a_host_on_this_back_end(seen):
-    assert seen["last"] == {"added": [ZONE], "removed": [ZONE], "unexported": [["n", "cmp01"]]}
-    assert seen["elsewhere"] == seen["last"]
+    assert seen["last"] == {"added": [ZONE], "removed": [ZONE], "unexported": [HOST]}
+    assert seen["elsewhere"] == seen["untold"] == seen["last"]
 
 
 def test_a_zone_that_another_volume_needs_stays(seen):
-    assert seen["not last"] == {"added": [ZONE], "removed": [], "unexported": [["n", "cmp01"]]}
+    assert seen["not last"] == {"added": [ZONE], "removed": [], "unexported": [HOST]}
+    assert seen["untold, not last"] == seen["not last"]
 
 
 def test_a_detachment_without_a_connector_takes_the_volume_from_every_host(seen):
-    assert seen["forced"] == ["cmp01", "cmp02"]
+    assert seen["forced"] == [["cmp01", None, []], ["cmp02", None, []]]
+
+
+def test_an_array_that_does_not_tell_is_told_from_whom_by_cinders_own_attachments(seen):
+    assert seen["forced, untold"] == [HOST]
 
 
 def test_an_nfs_volume_is_a_file_in_a_share_with_the_options_of_its_section(seen):

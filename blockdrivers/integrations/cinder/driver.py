@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from cinder import context as contexts
@@ -15,7 +16,7 @@ from blockdrivers.integrations.cinder import connections
 from blockdrivers.integrations.cinder.connections import Connection, Connector
 from blockdrivers.integrations.cinder.managing import Managing
 from blockdrivers.integrations.cinder.options import NFS_OPTIONS, OPTIONS
-from blockdrivers.model import Chap, Export, Protocol
+from blockdrivers.model import Chap, Export, Host, Protocol
 
 
 @interface.volumedriver
@@ -49,22 +50,32 @@ class FCDriver(Managing):
     def _connection(self, export: Export) -> Connection:
         return connections.fc(export)
 
-    def _disconnect(self, identifier: str, connector: Connector | None, *, snapshot: bool) -> None:
-        zoned = self._zoned(identifier, connector, snapshot=snapshot)
-        super()._disconnect(identifier, connector, snapshot=snapshot)
+    def _disconnect(self, identifier: str, hosts: Sequence[Host], *, snapshot: bool) -> None:
+        zoned = self._zoned(identifier, hosts, snapshot=snapshot)
+        super()._disconnect(identifier, hosts, snapshot=snapshot)
         for connection in zoned:
             zones.remove_fc_zone(connection)
 
-    def _zoned(self, identifier: str, connector: Connector | None, *, snapshot: bool) -> list[Connection]:
+    def _zoned(self, identifier: str, hosts: Sequence[Host], *, snapshot: bool) -> list[Connection]:
         """Return the connections whose zones nobody needs once these exports are gone."""
         if zones.create_zone_manager() is None:
             return []
+        leaving = {host.name for host in hosts if self._attachments_at(host.name) <= 1}
+        exports = self._paths(identifier, hosts, snapshot=snapshot)
+        return [connections.fc(export) for export in exports if export.host in leaving]
+
+    def _paths(self, identifier: str, hosts: Sequence[Host], *, snapshot: bool) -> Sequence[Export]:
+        if not self._backend.capabilities.list_exports:
+            return self._on_every_port(identifier, hosts)
         try:
-            exports = self._backend.list_exports(identifier, snapshot=snapshot)
+            return self._backend.list_exports(identifier, snapshot=snapshot)
         except NotFound:
             return []
-        leaving = [export for export in exports if connector is None or export.host == connector["host"]]
-        return [connections.fc(export) for export in leaving if self._attachments_at(export.host) <= 1]
+
+    def _on_every_port(self, identifier: str, hosts: Sequence[Host]) -> list[Export]:
+        """Return exports as an array makes them that does not tell them: on each of its ports."""
+        ports = tuple(port.address for port in self._backend.ports() if port.protocol is Protocol.FC)
+        return [Export(identifier, host.name, Protocol.FC, wwpns=ports, paths=dict.fromkeys(host.wwpns, ports)) for host in hosts]
 
     def _attachments_at(self, host: str) -> int:
         """Return how many attachments of a host Cinder knows on this backend."""

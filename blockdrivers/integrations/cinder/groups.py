@@ -75,12 +75,14 @@ class Groups(Volumes):
     def _clone_group(self, pairs: Sequence[tuple[Any, Any]]) -> None:
         # Each helper snapshot has its target's id: a repeat finds it.
         self._backend.create_group_snapshot({source.name_id: volume.name_id for volume, source in pairs})
-        for volume, _ in pairs:
+        for volume, source in pairs:
             size, pool = volume.size * GiB, pool_of(volume.host)
-            self._backend.create_volume_from_snapshot(volume.name_id, volume.name_id, size=size, pool=pool, thin=thin_of(volume))
+            self._backend.create_volume_from_snapshot(
+                volume.name_id, volume.name_id, size=size, pool=pool, thin=thin_of(volume), of_volume=source.name_id
+            )
             self.limit_new(volume)
-        for volume, _ in pairs:
-            self._backend.delete_snapshot(volume.name_id)
+        for volume, source in pairs:
+            self._backend.delete_snapshot(volume.name_id, of_volume=source.name_id)
 
 
 def _require_consistent(group: Any) -> None:

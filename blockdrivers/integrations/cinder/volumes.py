@@ -8,7 +8,7 @@ member of a cluster of services, and one that was killed in the middle of a call
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from cinder import coordination, exception
@@ -21,7 +21,7 @@ from blockdrivers.integrations.cinder.connections import Connection, Connector
 from blockdrivers.integrations.cinder.failures import as_cinder, busy_snapshot, busy_volume
 from blockdrivers.integrations.cinder.options import OPTIONS
 from blockdrivers.locks import LockProvider, ToozLocks
-from blockdrivers.model import Chap, Export, GiB, Protocol, SystemFacts
+from blockdrivers.model import Chap, Export, GiB, Host, Protocol, SystemFacts
 
 _log = logging.getLogger(__name__)
 
@@ -129,7 +129,9 @@ class Volumes(driver.VolumeDriver):
     def create_volume_from_snapshot(self, volume: Any, snapshot: Any) -> None:
         """Make an independent volume with the bytes of a snapshot."""
         size, pool = volume.size * GiB, pool_of(volume.host)
-        self._backend.create_volume_from_snapshot(volume.name_id, snapshot.id, size=size, pool=pool, thin=thin_of(volume))
+        self._backend.create_volume_from_snapshot(
+            volume.name_id, snapshot.id, size=size, pool=pool, thin=thin_of(volume), of_volume=snapshot.volume.name_id
+        )
         self.limit_new(volume)
 
     def limit_new(self, volume: Any) -> None:
@@ -157,7 +159,7 @@ class Volumes(driver.VolumeDriver):
     def delete_snapshot(self, snapshot: Any) -> None:
         """Delete a snapshot."""
         with busy_snapshot(snapshot.name):
-            self._backend.delete_snapshot(snapshot.id)
+            self._backend.delete_snapshot(snapshot.id, of_volume=snapshot.volume.name_id)
 
     @as_cinder()
     def revert_to_snapshot(self, context: Any, volume: Any, snapshot: Any) -> None:
@@ -165,6 +167,12 @@ class Volumes(driver.VolumeDriver):
         if not self._backend.capabilities.revert:
             raise NotImplementedError
         self._backend.revert_volume(volume.name_id, snapshot.id)
+
+    def snapshot_revert_use_temp_snapshot(self) -> bool:
+        """Tell whether Cinder may take a snapshot before it reverts: an array may revert to the newest one only."""
+        with as_cinder():
+            capabilities = self._backend.capabilities
+        return not capabilities.revert or capabilities.revert_to_any
 
     # Moves
 
@@ -237,13 +245,15 @@ class Volumes(driver.VolumeDriver):
         """Take a volume away from a host, or from all; True where another attachment of that host still needs it."""
         if connector is not None and _others_there(volume, connector["host"]):
             return True
-        self._disconnect(volume.name_id, connector, snapshot=False)
+        hosts = self._users(volume) if connector is None else [connections.host_of(connector)]
+        self._disconnect(volume.name_id, hosts, snapshot=False)
         return False
 
     @as_cinder()
     def terminate_connection_snapshot(self, snapshot: Any, connector: Connector | None, **_: Any) -> None:
         """Take a snapshot away from a host, or from all."""
-        self._disconnect(snapshot.id, connector, snapshot=True)
+        hosts = self._exported_to(snapshot.id, snapshot=True) if connector is None else [connections.host_of(connector)]
+        self._disconnect(snapshot.id, hosts, snapshot=True)
 
     def _connect(self, identifier: str, cinder_id: str, connector: Connector, *, snapshot: bool) -> Connection:
         self.validate_connector(connector)
@@ -252,16 +262,23 @@ class Volumes(driver.VolumeDriver):
         connection["data"]["volume_id"] = cinder_id
         return connection
 
-    def _disconnect(self, identifier: str, connector: Connector | None, *, snapshot: bool) -> None:
-        for host in self._hosts_of(identifier, snapshot=snapshot) if connector is None else (connector["host"],):
+    def _disconnect(self, identifier: str, hosts: Sequence[Host], *, snapshot: bool) -> None:
+        for host in hosts:
             self._backend.unexport(identifier, host, self.PROTOCOL, snapshot=snapshot)
 
-    def _hosts_of(self, identifier: str, *, snapshot: bool) -> set[str]:
+    def _users(self, volume: Any) -> list[Host]:
+        """Return every host that uses a volume, as the array tells it, or where it cannot, as Cinder has recorded it."""
+        if self._backend.capabilities.list_exports:
+            return self._exported_to(volume.name_id, snapshot=False)
+        recorded = (attachment.connector for attachment in volume.volume_attachment or ())
+        return [connections.host_of(connector) for connector in recorded if connector]
+
+    def _exported_to(self, identifier: str, *, snapshot: bool) -> list[Host]:
         try:
             exports = self._backend.list_exports(identifier, snapshot=snapshot)
         except NotFound:
-            return set()
-        return {export.host for export in exports if export.protocol is self.PROTOCOL}
+            return []
+        return [Host(name) for name in dict.fromkeys(export.host for export in exports if export.protocol is self.PROTOCOL)]
 
     def _connection(self, export: Export) -> Connection:
         raise NotImplementedError

@@ -16,8 +16,9 @@ from cinder.volume import configuration
 from cinder.volume import driver as base
 from oslo_config import cfg
 
+from blockdrivers.errors import NotSupported
 from blockdrivers.integrations.cinder import driver
-from blockdrivers.model import Export, Protocol
+from blockdrivers.model import Export, Port, Protocol
 
 CONNECTOR = {"host": "cmp01", "ip": "192.0.2.7", "wwpns": ["21000024ff000001"], "initiator": "iqn.1994-05.org.example:cmp01"}
 FC_EXPORT = Export("v", "cmp01", Protocol.FC, 3, wwpns=("50000000000000aa",), paths={"21000024ff000001": ("50000000000000aa",)})
@@ -35,13 +36,24 @@ def opened(kind, export, **options):
     return made
 
 
+def reticent(made):
+    """Let the stand-in be an array that tells no exports."""
+    made._backend.capabilities.list_exports = False
+    made._backend.list_exports.side_effect = NotSupported("This array does not tell.")
+    made._backend.ports.return_value = [
+        Port("0", Protocol.FC, "50000000000000aa"),
+        Port("1", Protocol.ISCSI, "192.0.2.1:3260"),
+    ]
+    return made
+
+
 def volume(host="lab@one#pool", attachments=()):
     return SimpleNamespace(id="u", name_id="n", host=host, cluster_name=None, volume_attachment=list(attachments))
 
 
-def zoned(others: list) -> dict:
+def zoned(others: list, tells=lambda made: made) -> dict:
     """Attach and detach over FC where Cinder knows these attachments of the host."""
-    made, asked = opened(driver.FCDriver, FC_EXPORT), {}
+    made, asked = tells(opened(driver.FCDriver, FC_EXPORT)), {}
     manager = mock.Mock()
     known = [SimpleNamespace(volume=each) for each in others]
     with (
@@ -52,15 +64,28 @@ def zoned(others: list) -> dict:
         asked["added"] = [call.args[0]["data"]["initiator_target_map"] for call in manager.add_connection.call_args_list]
         made.terminate_connection(volume(), CONNECTOR)
         asked["removed"] = [call.args[0]["data"]["initiator_target_map"] for call in manager.delete_connection.call_args_list]
-    asked["unexported"] = [call.args[:2] for call in made._backend.unexport.call_args_list]
+    asked["unexported"] = unexported(made)
     return asked
+
+
+def unexported(made) -> list:
+    """Return from which hosts, with which IQNs and WWPNs, a volume was taken away."""
+    hosts = [call.args[1] for call in made._backend.unexport.call_args_list]
+    return [[host.name, host.iqn, list(host.wwpns)] for host in hosts]
 
 
 def forced() -> list:
     made = opened(driver.ISCSIDriver, FC_EXPORT)
     made._backend.list_exports.return_value = [Export("v", name, Protocol.ISCSI) for name in ("cmp01", "cmp02")]
     made.terminate_connection(volume(), None)
-    return sorted(call.args[1] for call in made._backend.unexport.call_args_list)
+    return unexported(made)
+
+
+def forced_unseen() -> list:
+    """Force a volume off where only Cinder knows who has it; one of its attachments is of nobody yet."""
+    made = reticent(opened(driver.ISCSIDriver, FC_EXPORT))
+    made.terminate_connection(volume(attachments=[SimpleNamespace(connector=each) for each in (CONNECTOR, None)]), None)
+    return unexported(made)
 
 
 def plain() -> list:
@@ -81,7 +106,10 @@ def main() -> None:
                 "last": zoned([volume()]),
                 "not last": zoned([volume(), volume()]),
                 "elsewhere": zoned([volume(), volume("lab@two#pool")]),
+                "untold": zoned([volume()], reticent),
+                "untold, not last": zoned([volume(), volume()], reticent),
                 "forced": forced(),
+                "forced, untold": forced_unseen(),
                 "plain": plain(),
                 "nfs": nfs.initialize_connection(volume(), CONNECTOR),
             }

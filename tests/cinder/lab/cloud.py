@@ -5,20 +5,29 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any
 
 from blockdrivers import open_backend
 from blockdrivers.host import userspace
 from blockdrivers.host.nbd import NbdClient
-from blockdrivers.model import Chap, IscsiTarget, TiB
+from blockdrivers.model import Chap, IscsiTarget, Protocol, TiB
 from blockdrivers.naming import Kind, array_name
 from blockdrivers.plugins import find_model
 from conformance.simulation.opening import BACKEND, open_array, write_config
+from conformance.simulation.server import SimulatedArray
 from tests.cinder.lab.api import Api
 from tests.cinder.lab.images import Images
 from tests.cinder.lab.services import Services
 
 MODEL = "OceanStor 5500 V5"
+OTHERS = {
+    "reticent": ("ACS5000", Protocol.ISCSI),
+    "reticent-fc": ("ACS5000", Protocol.FC),
+    "files": ("FAS8200", Protocol.NFS),
+}
+"""Back end -> the array of another kind that it is on, and its protocol: one that lists nothing and knows no hosts, one of files."""
+_DRIVERS = "blockdrivers.integrations.cinder.driver"
 POOL_BYTES = 40 * TiB
 BY_DEFAULT = "either"
 """The type of volumes that ask for none: of either back end whose bytes Cinder's own host can reach without CHAP.
@@ -49,27 +58,28 @@ class Cloud:
     def __init__(self, python: Path, folder: Path) -> None:
         self._stack = ExitStack()
         try:
-            adapter = find_model(MODEL)
-            self.array = self._stack.enter_context(open_array(adapter, MODEL, copy_seconds=0.1, pools=2, pool_bytes=POOL_BYTES))
+            self.array = self._array(MODEL, pools=2, pool_bytes=POOL_BYTES)
+            ours = _section(folder, MODEL, self.array)
             self.images = self._stack.enter_context(Images())
-            config = write_config(folder, adapter, self.array.ready, timeouts={"default": 20, "unreachable": 2})
-            self.backend = self._stack.enter_context(open_backend(config))
+            self.backend = self._stack.enter_context(open_backend(ours["blockdrivers_config"]))
             (folder / "cinder").mkdir()
-            ours = {"blockdrivers_config": config, "blockdrivers_backend": BACKEND}
-            where = "blockdrivers.integrations.cinder.driver"
-            backends = {
-                "iscsi": {"volume_driver": f"{where}.ISCSIDriver", **ours},
-                "other": {"volume_driver": f"{where}.ISCSIDriver", "blockdrivers_pools": "pool_b", **ours},
+            backends: dict[str, dict[str, Any]] = {
+                "iscsi": {"volume_driver": f"{_DRIVERS}.ISCSIDriver", **ours},
+                "other": {"volume_driver": f"{_DRIVERS}.ISCSIDriver", "blockdrivers_pools": "pool_b", **ours},
                 "chap": {
-                    "volume_driver": f"{where}.ISCSIDriver",
+                    "volume_driver": f"{_DRIVERS}.ISCSIDriver",
                     "use_chap_auth": True,
                     "chap_username": CHAP.username,
                     "chap_password": CHAP.secret,
                     "blockdrivers_pools": "pool_b",
                     **ours,
                 },
-                "fc": {"volume_driver": f"{where}.FCDriver", **ours},
+                "fc": {"volume_driver": f"{_DRIVERS}.FCDriver", **ours},
             }
+            self.others = {model: self._array(model) for model in dict.fromkeys(model for model, _ in OTHERS.values())}
+            for name, (model, protocol) in OTHERS.items():
+                driver = f"{_DRIVERS}.{protocol.upper()}Driver"
+                backends[name] = {"volume_driver": driver, **_section(folder, model, self.others[model], protocol)}
             defaults = {"default_volume_type": BY_DEFAULT}
             services = Services(python, folder / "cinder", backends, images=self.images.url, defaults=defaults)
             self.services = self._stack.enter_context(services)
@@ -81,6 +91,9 @@ class Cloud:
         except BaseException:
             self._stack.close()
             raise
+
+    def _array(self, model: str, **options: Any) -> SimulatedArray:
+        return self._stack.enter_context(open_array(find_model(model), model, copy_seconds=0.1, **options))
 
     def close(self) -> None:
         """End everything."""
@@ -153,6 +166,13 @@ class Cloud:
         """Read bytes as a compute host would."""
         with self.attached(volume) as client:
             return client.read(offset, length)
+
+
+def _section(folder: Path, model: str, array: SimulatedArray, protocol: Protocol | None = None) -> dict[str, Any]:
+    """Return what a back end's section of cinder.conf says of an array."""
+    own = Path(mkdtemp(dir=folder))
+    config = write_config(own, find_model(model), array.ready, timeouts={"default": 20, "unreachable": 2}, protocol=protocol)
+    return {"blockdrivers_config": config, "blockdrivers_backend": BACKEND}
 
 
 @contextmanager
