@@ -135,6 +135,11 @@ class Reporter:
                 self._write(_plain(self._clean(outcome)))
         return report
 
+    def pytest_sessionfinish(self) -> None:
+        """Tell of checks that have failed and were not gone on with: who asks for the first failure only needs no more cases."""
+        for outcome in self._tally.cut_short():
+            self._write(_plain(self._clean(outcome)))
+
     def pytest_unconfigure(self) -> None:
         """Close the results."""
         if self._file is not None:

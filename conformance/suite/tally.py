@@ -14,6 +14,7 @@ _LONGEST_DETAIL = 1200
 
 @dataclass
 class _Count:
+    check: Check
     expected: int = 0
     ended: int = 0
     seconds: float = 0.0
@@ -29,11 +30,11 @@ class Tally:
 
     def expect(self, check: Check) -> None:
         """Count one more case."""
-        self._counts.setdefault(check.id, _Count()).expected += 1
+        self._counts.setdefault(check.id, _Count(check)).expected += 1
 
     def phase(self, check: Check, case: str, report: pytest.TestReport, unmet: Unmet | None) -> None:
         """Take in the set-up, the call or the teardown of one case."""
-        count = self._counts.setdefault(check.id, _Count(expected=1))
+        count = self._counts.setdefault(check.id, _Count(check, expected=1))
         count.seconds += report.duration
         if report.failed:
             count.failures.append(_told(case, report))
@@ -46,13 +47,19 @@ class Tally:
     def ended(self, check: Check) -> Outcome | None:
         """Return the check's outcome once all its cases have ended."""
         count = self._counts[check.id]
-        if count.ended < count.expected:
-            return None
-        if count.failures:
-            return Outcome(check, Result.FAILED, count.seconds, " | ".join(count.failures)[:_LONGEST_DETAIL])
-        if count.unmet is not None:
-            return Outcome(check, count.unmet.result, count.seconds, count.unmet.reason)
-        return Outcome(check, Result.PASSED, count.seconds)
+        return _outcome(count) if count.ended >= count.expected else None
+
+    def cut_short(self) -> list[Outcome]:
+        """Return the outcomes of checks that have failed although not all of their cases were begun."""
+        return [_outcome(count) for count in self._counts.values() if count.failures and count.ended < count.expected]
+
+
+def _outcome(count: _Count) -> Outcome:
+    if count.failures:
+        return Outcome(count.check, Result.FAILED, count.seconds, " | ".join(count.failures)[:_LONGEST_DETAIL])
+    if count.unmet is not None:
+        return Outcome(count.check, count.unmet.result, count.seconds, count.unmet.reason)
+    return Outcome(count.check, Result.PASSED, count.seconds)
 
 
 def _told(case: str, report: pytest.TestReport) -> str:

@@ -566,7 +566,7 @@ class IgnoresTheDeadline(Backend):
 
     @contextmanager
     def _operation(self, operation: str, subject: str, timeout: float | None, *, copying: bool = False) -> Iterator[Any]:
-        with super()._operation(operation, subject, 60.0, copying=copying) as current:
+        with super()._operation(operation, subject, 10.0, copying=copying) as current:
             yield current
 
 

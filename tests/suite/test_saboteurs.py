@@ -57,6 +57,8 @@ def test_the_honest_driver_passes_every_one_of_these_checks(target, monkeypatch)
 @pytest.mark.parametrize("name", SABOTEURS)
 def test_a_defect_is_caught_by_the_check_that_names_it(target, monkeypatch, name):
     monkeypatch.setenv(VARIABLE, name)
+    # One failure is enough; some defects would let every further one wait for its deadline.
+    monkeypatch.setenv("PYTEST_ADDOPTS", "--maxfail=1")
     caught = [
         item for item in runner.run(target, select=SABOTEURS[name].check, opener=OPENER) if item.check.id == SABOTEURS[name].check
     ]
