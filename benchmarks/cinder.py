@@ -17,6 +17,7 @@ from typing import Any
 from benchmarks.simulated import Simulated, simulated
 from tests.cinder.lab.api import Api
 from tests.cinder.lab.cloud import connector
+from tests.cinder.lab.configuration import Configuration
 from tests.cinder.lab.services import Services
 
 MODEL = "OceanStor 5500 V5"
@@ -116,7 +117,8 @@ def main() -> bool:
     with tempfile.TemporaryDirectory() as name, simulated(MODEL) as array:
         folder = Path(name)
         (folder / "services").mkdir()
-        with Services(python, folder / "services", _backends(array, folder), quiet=True) as services:
+        told = Configuration(python=python, folder=folder / "services", backends=_backends(array, folder), quiet=True)
+        with Services(told) as services:
             api = Api(services.root)
             for backend in (THEIRS, OURS):
                 specs = {"name": backend, "extra_specs": {"volume_backend_name": backend}}

@@ -17,6 +17,7 @@ from blockdrivers.plugins import find_model
 from conformance.simulation.opening import BACKEND, open_array, write_config
 from conformance.simulation.server import SimulatedArray
 from tests.cinder.lab.api import Api
+from tests.cinder.lab.configuration import Configuration
 from tests.cinder.lab.images import Images
 from tests.cinder.lab.services import Services
 
@@ -81,8 +82,10 @@ class Cloud:
                 driver = f"{_DRIVERS}.{protocol.upper()}Driver"
                 backends[name] = {"volume_driver": driver, **_section(folder, model, self.others[model], protocol)}
             defaults = {"default_volume_type": BY_DEFAULT}
-            services = Services(python, folder / "cinder", backends, images=self.images.url, defaults=defaults)
-            self.services = self._stack.enter_context(services)
+            told = Configuration(
+                python=python, folder=folder / "cinder", backends=backends, images=self.images.url, defaults=defaults
+            )
+            self.services = self._stack.enter_context(Services(told))
             self.api = Api(self.services.root)
             for name in backends:
                 self.kind(name, volume_backend_name=name)
