@@ -134,6 +134,7 @@ class StoreServ:
         vluns = self._vluns
         self._volumes.use(
             busy=self._tasks.hold,
+            written=self._tasks.write_to,
             copied_from=self._copies.copied_from,
             exported=vluns.exports,
             grouped=lambda volume_id: bool(self._volume_sets.holding(volume_id)),

@@ -88,6 +88,10 @@ class Tasks:
         """Tell whether a task holds a volume."""
         return any(object_id in task.holds for task in self.active())
 
+    def write_to(self, object_id: str) -> bool:
+        """Tell whether a task is writing a volume's bytes: a copy onto it, or a promote."""
+        return any(object_id == task.holds[1] for task in self.active(VV_COPY, ONLINE_COPY, PROMOTE))
+
     def cancel(self, task: Task) -> None:
         """Stop a task half-way."""
         task.status = CANCELLED

@@ -55,6 +55,7 @@ class Volumes:
         self._system = system
         self._details: dict[str, Details] = {}
         self._busy: Callable[[str], bool] = lambda _: False
+        self._written: Callable[[str], bool] = lambda _: False
         self._exported: Callable[[str], bool] = lambda _: False
         self._grouped: Callable[[str], bool] = lambda _: False
         self._replicated: Callable[[str], str] = lambda _: ""
@@ -64,13 +65,14 @@ class Volumes:
         self,
         *,
         busy: Callable[[str], bool],
+        written: Callable[[str], bool],
         copied_from: Callable[[str], str],
         exported: Callable[[str], bool],
         grouped: Callable[[str], bool],
         replicated: Callable[[str], str],
     ) -> None:
         """Take how to find out what hangs on a volume: each function gets its id."""
-        self._busy, self._copying = busy, copied_from
+        self._busy, self._written, self._copying = busy, written, copied_from
         self._exported, self._grouped, self._replicated = exported, grouped, replicated
 
     def routes(self) -> dict[tuple[str, str], Handler]:
@@ -318,7 +320,8 @@ class Volumes:
         for name in names:
             self.free_name(name)
         for source in sources:
-            self.refuse_busy(source)
+            if self._written(source.id):
+                raise Refusal(codes.BUSY_VOLUME)
             if read_only and self._details[source.id].read_only:
                 raise Refusal(codes.READONLY_OF_READONLY)
         taken = []
