@@ -1,7 +1,6 @@
-"""Physical copies, reverts and moves, each a task of the array. Source: protocol sheet, sections 3.4 and 3.6 to 3.8.
+"""What the array does in the background, each a task: physical copies, promotes, tunes. Source: protocol sheet, sections 3.4 to 3.8.
 
-A clone is an off-line copy onto a volume that was made for it: such a volume carries its label from the first request on, whereas
-the destination of an on-line copy can be given one only afterwards. What a cut-off call left is found by its name.
+A task that a cut-off call has begun is found by its name, which is that of the volume.
 """
 
 from __future__ import annotations

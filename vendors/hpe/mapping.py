@@ -11,7 +11,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from blockdrivers.errors import AlreadyExists, Busy, InUse, InvalidRequest, NotFound
+from blockdrivers.errors import AlreadyExists, Busy, InUse, NotFound
 from blockdrivers.model import Chap, Host, Protocol
 from vendors.hpe import codes, objects
 from vendors.hpe.client import Object, WsapiClient
@@ -240,30 +240,6 @@ class Vluns:
                 type=objects.number(item, "type", VlunType.HOST),
                 active=bool(item.get("active")),
             )
-
-
-def reached(host: Object, ports: dict[str, str], initiators: Sequence[str]) -> dict[str, tuple[str, ...]]:
-    """Return which target WWPNs each FC initiator of a host is logged in at.
-
-    Args:
-        host: as the array has it.
-        ports: position -> WWPN of the ports that are up.
-        initiators: WWPNs to look at.
-    """
-    found: dict[str, set[str]] = {initiator: set() for initiator in initiators}
-    for path in objects.entries(host, "FCPaths"):
-        initiator, where = objects.text(path, "wwn").replace(":", "").lower(), objects.position(path)
-        if initiator in found and where in ports:
-            found[initiator].add(ports[where])
-    return {initiator: tuple(sorted(targets)) for initiator, targets in found.items()}
-
-
-def refuse_dark(host: str, paths: dict[str, tuple[str, ...]]) -> None:
-    """Refuse an FC export to a host none of whose initiators is logged in."""
-    if not any(paths.values()):
-        raise InvalidRequest(
-            f"The array sees none of the FC initiators of host {host!r} ({', '.join(paths)}); check cabling and zoning, then ask again."
-        )
 
 
 def _lowest(rows: Sequence[Vlun], host: str) -> Vlun | None:
