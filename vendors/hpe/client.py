@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import quote, unquote
 
-from blockdrivers.errors import Ambiguous, LimitReached, ProtocolError
+from blockdrivers.errors import Ambiguous, Busy, ProtocolError
 from blockdrivers.transport.http import HttpTransport, Login, Response, Send
 from vendors.hpe import codes
 from vendors.hpe.options import WsapiOptions
@@ -32,7 +32,7 @@ class WsapiClient:
             authenticator=WsapiLogin(options),
             max_connections=options.max_connections,
             name=name,
-            answered=_is_busy,
+            answered=_is_refusal,
         )
 
     def close(self) -> None:
@@ -121,8 +121,8 @@ class WsapiLogin:
         body = {"user": self._options.username, "password": self._options.password.get_secret_value()}
         response = send("POST", "credentials", json=body)
         if response.status == _UNAVAILABLE:
-            raise LimitReached(
-                "The array gives no further session key: all are taken, or it is too busy; showwsapisession tells who has them."
+            raise Busy(
+                "The array gives no session key now: it is too busy, or all are taken; showwsapisession tells who has them."
             )
         answer = _object(_judged(response, "POST credentials", changes=False))
         if not isinstance(answer.get("key"), str):
@@ -143,14 +143,15 @@ class WsapiLogin:
             return False
 
 
-def _is_busy(response: Response) -> bool:
-    """Tell whether a server error is the array's word that it is too busy: nothing has been done then."""
+def _is_refusal(response: Response) -> bool:
+    """Tell whether a server error is the array's own word that it is too busy, or at a limit: nothing has been done then."""
     if response.status != _UNAVAILABLE:
         return False
     try:
-        return _code(response) == codes.TOO_BUSY
+        _code(response)
     except ProtocolError:
         return False
+    return True
 
 
 def _judged(response: Response, request: str, *, changes: bool) -> Any:

@@ -39,7 +39,7 @@ class Clones:
     def make(self, source: Source, spec: VolumeSpec, temporary: str) -> None:
         """Make a clone, and return when all bytes are there and nothing else is left."""
         resumed = self._target(spec)
-        with self._undoing_refused(spec.name, temporary):
+        with self._undoing_refused(spec, temporary):
             helped = self._copy(source, spec, temporary)
         if helped or resumed:
             self._copies.drop(temporary)
@@ -74,12 +74,21 @@ class Clones:
         return True
 
     @contextmanager
-    def _undoing_refused(self, target: str, temporary: str) -> Iterator[None]:
+    def _undoing_refused(self, spec: VolumeSpec, temporary: str) -> Iterator[None]:
         """Where the array will not copy at all, remove the target and what was made for it."""
         try:
             yield
-        except _REFUSALS:
-            self._copies.abandon(target)
-            self._copies.drop(target)
+        except _REFUSALS as refused:
+            if self._is_complete(spec):
+                # A call of another process for the same clone has ended, and taken its helper away.
+                raise Busy(f"The clone {spec.name!r} was completed by another call meanwhile.") from refused
+            self._copies.abandon(spec.name)
+            self._copies.drop(spec.name)
             self._copies.drop(temporary)
             raise
+
+    def _is_complete(self, spec: VolumeSpec) -> bool:
+        try:
+            return objects.volume(self._volumes.base(spec.name)).description != spec.unfinished_description
+        except NotFound:
+            return False

@@ -32,9 +32,12 @@ EXPORTED: Final = 26
 BUSY_VOLUME: Final = 29
 """Said with status 400 of a volume that is being copied; its number is given to nothing else that is known."""
 IN_USE: Final = 34
+LUN_OF_PERSONA: Final = 99
+"""The LUN id that the array chose is not for hosts of this persona."""
 TOO_BUSY: Final = 270
 NEEDS_KEEP_VV: Final = "keepVV"
 _NOT_FOUND: Final = 404
+_UNAVAILABLE: Final = 503
 _BAD_REQUEST: Final = 400
 
 _CLASSES: Final[Mapping[type[BlockDriversError], frozenset[int]]] = {
@@ -54,6 +57,7 @@ _CLASS_OF: Final = {code: kind for kind, known in _CLASSES.items() for code in k
 
 _INTERNAL: Final = 1
 _LICENCE_WORDS: Final = ("licens", "licenc")
+_LIMIT_WORDS: Final = ("limit", "maximum", "too many")
 
 _SENTENCES: Final[Mapping[type[BlockDriversError], str]] = {
     AuthExpired: "The management session is over.",
@@ -94,4 +98,7 @@ def _kind(code: int, text: str, status: int) -> type[BlockDriversError]:
         return NotFound
     if (code, status) == (BUSY_VOLUME, _BAD_REQUEST):
         return Busy
+    if status == _UNAVAILABLE and code != TOO_BUSY:
+        # Limits of the whole array are told with this status; their numbers are unknown.
+        return LimitReached if any(words in text.lower() for words in _LIMIT_WORDS) else Busy
     return _CLASS_OF.get(code, VendorError)

@@ -1,19 +1,22 @@
 """What the array does in the background, each a task: physical copies, promotes, tunes. Source: protocol sheet, sections 3.4 to 3.8.
 
-A task that a cut-off call has begun is found by its name, which is that of the volume.
+Only a copy onto an unfinished clone is gone on with when a cut-off call has begun it: whatever is copied onto that volume is the clone.
+A promote or tune that is under way may be anybody's and have another end, so it is waited for, and asked for again.
 """
 
 from __future__ import annotations
 
 from blockdrivers.deadline import note, wait_until
-from blockdrivers.errors import AlreadyExists, Busy, NotFound, VendorError
+from blockdrivers.errors import AlreadyExists, BlockDriversError, Busy, NotFound, VendorError
 from vendors.hpe import objects
 from vendors.hpe.client import Object, WsapiClient
-from vendors.hpe.objects import TaskStatus
+from vendors.hpe.objects import TaskStatus, TaskType
 
 _CANCEL = 1
 _PROMOTE = 4
 _ENDED = frozenset({TaskStatus.CANCELLED, TaskStatus.FAILED})
+_COPIES = frozenset({TaskType.COPY, TaskType.ONLINE_COPY})
+_MOVES = frozenset({TaskType.MOVE, TaskType.CONVERSION})
 _WORDS = {TaskStatus.CANCELLED: "was cancelled", TaskStatus.FAILED: "has failed"}
 
 
@@ -30,8 +33,7 @@ class Copies:
         try:
             begun, _ = self._client.posted("volumes", source, body=body)
         except Busy:
-            # A cut-off call may have begun it.
-            task = self._active(target)
+            task = self._active(target, _COPIES)
             if task is None:
                 raise
         else:
@@ -40,39 +42,33 @@ class Copies:
 
     def abandon(self, target: str) -> None:
         """Stop the copy onto a volume, if there is one."""
-        task = self._active(target)
+        task = self._active(target, _COPIES)
         if task is None:
             return
         try:
             self._client.put("tasks", task, body={"action": _CANCEL})
-        except (VendorError, NotFound):
-            if self._active(target) == task:
+        except BlockDriversError:
+            # The numbers of the refusals for a task that has just ended are unknown.
+            if self._active(target, _COPIES) == task:
                 raise
-        wait_until(lambda: self._active(target) is None or None, what=f"the copy onto {target} to be stopped")
+        self._await_end(target, _COPIES, f"the copy onto {target} to be stopped")
 
     def promote(self, snapshot: str, volume: str, *, online: bool) -> None:
         """Put a volume back to a snapshot of its own, and return when that is done."""
         body = {"action": _PROMOTE, "online": online, "priority": self._priority}
-        try:
-            task = _task(self._client.put("volumes", snapshot, body=body))
-        except Busy:
-            # What a promote's task is called is not known for sure.
-            found = self._active(snapshot) or self._active(volume)
-            if found is None:
-                raise
-            task = found
+        task = _task(self._client.put("volumes", snapshot, body=body))
         self._finish(task, f"the revert of {volume} to {snapshot}")
 
     def tune(self, volume: str, change: Object) -> None:
-        """Move or convert a volume, and return when that is done."""
+        """Move or convert a volume, and return when that is done; `Busy` where another move of it had to end first."""
         try:
             task = _task(self._client.put("volumes", volume, body=change))
-        except (Busy, VendorError):
-            # The number of the refusal for a move that a cut-off call has begun is unknown.
-            found = self._active(volume)
-            if found is None:
+        except VendorError as refused:
+            # The number of the refusal for a volume that is being moved already is unknown.
+            if self._active(volume, _MOVES) is None:
                 raise
-            task = found
+            self._await_end(volume, _MOVES, f"another move of {volume} to end")
+            raise Busy(f"{volume!r} was being moved by another call.") from refused
         self._finish(task, f"the move of {volume}")
 
     def snapshot(self, source: str, name: str, *, read_only: bool, comment: str) -> None:
@@ -103,12 +99,15 @@ class Copies:
         except NotFound:
             return
 
-    def _active(self, name: str) -> str | None:
-        """Return the id of the task of that name that is under way."""
+    def _active(self, name: str, kinds: frozenset[TaskType]) -> str | None:
+        """Return the id of the task of that name and of these kinds that is under way."""
         for task in self._client.members("tasks"):
-            if task.get("name") == name and objects.number(task, "status") == TaskStatus.ACTIVE:
+            if (task.get("name"), objects.number(task, "status")) == (name, TaskStatus.ACTIVE) and task.get("type") in kinds:
                 return str(objects.number(task, "id"))
         return None
+
+    def _await_end(self, name: str, kinds: frozenset[TaskType], what: str) -> None:
+        wait_until(lambda: self._active(name, kinds) is None or None, what=what)
 
     def _finish(self, task: str, what: str) -> None:
         note(f"{what} is under way (task {task})")
@@ -116,12 +115,14 @@ class Copies:
 
     def _done(self, task: str, what: str) -> bool | None:
         try:
-            status = objects.number(self._client.read("tasks", task), "status")
-        except NotFound:
-            # Tasks are forgotten after a day: one that was there has not failed for that.
-            return True
+            shown = self._client.read("tasks", task)
+        except NotFound as gone:
+            # The array forgets tasks after a day, and may with a restart: how this one ended is unknown.
+            raise Busy(f"The array has forgotten task {task}, and with it how {what} ended.") from gone
+        status = objects.number(shown, "status")
         if status in _ENDED:
             raise VendorError(f"{what[0].upper()}{what[1:]} {_WORDS[TaskStatus(status)]}; look for the array's task {task}.")
+        note(f"{what} is under way (task {task}, {objects.progress(shown)})")
         return True if status == TaskStatus.DONE else None
 
 

@@ -38,7 +38,7 @@ from vendors.hpe.clones import Clones
 from vendors.hpe.copies import Copies
 from vendors.hpe.exports import Exports
 from vendors.hpe.groups import GroupSnapshots
-from vendors.hpe.mapping import Hosts, Vluns
+from vendors.hpe.mapping import MAX_LUN, Hosts, Vluns
 from vendors.hpe.options import WsapiOptions
 from vendors.hpe.ports import Ports
 from vendors.hpe.qos import Rules
@@ -46,7 +46,6 @@ from vendors.hpe.sweeper import Sweeper
 from vendors.hpe.volumes import Volumes
 
 _COMMENT = 511
-_MAX_LUN = 16383
 _STEP = 256 * MiB
 _GROW = 3
 
@@ -87,7 +86,7 @@ class WsapiDriver(Driver):
             group_snapshots=True,
             export_snapshots=True,
             chap=ChapRules(),
-            max_lun=_MAX_LUN,
+            max_lun=MAX_LUN,
             replication=True,
             notes=("A volume's provisioning cannot be converted while it has snapshots.",),
         )

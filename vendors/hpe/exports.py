@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 
-from blockdrivers.errors import InUse, InvalidRequest, NotFound
+from blockdrivers.errors import Busy, InUse, InvalidRequest, NotFound
 from blockdrivers.model import Export, Host, Protocol
 from blockdrivers.naming import Label
-from vendors.hpe import objects
+from vendors.hpe import codes, objects
 from vendors.hpe.client import Object, WsapiClient
 from vendors.hpe.mapping import Hosts, Registered, Vlun, Vluns
 from vendors.hpe.ports import Ports
@@ -31,10 +31,12 @@ class Exports:
 
     def make(self, name: str, host: Host, host_name: str, protocol: Protocol) -> Export:
         """Let a host see a volume or snapshot, and return how; a host object that was made in vain is removed."""
-        registered = self._hosts.register(host, host_name, protocol, Label(id=host.name).encode(_HOST_COMMENT))
+        with _host_stays(host_name):
+            registered = self._hosts.register(host, host_name, protocol, Label(id=host.name).encode(_HOST_COMMENT))
         try:
-            paths = self._paths_of(registered, host) if protocol is Protocol.FC else {}
-            seen = self._vluns.ensure(name, registered)
+            with _host_stays(host_name):
+                paths = self._paths_of(registered, host) if protocol is Protocol.FC else {}
+                seen = self._vluns.ensure(name, registered)
         except (NotFound, InvalidRequest):
             if registered.is_new:
                 with suppress(NotFound, InUse):
@@ -98,6 +100,17 @@ class Exports:
             initiator: tuple(sorted({ports[where] for address, where in logins if address == initiator and where in ports}))
             for initiator in initiators
         }
+
+
+@contextmanager
+def _host_stays(host: str) -> Iterator[None]:
+    """Tell a host that is removed meanwhile from a volume that does not exist: the host can be made again."""
+    try:
+        yield
+    except NotFound as gone:
+        if gone.vendor_code != str(codes.NO_HOST):
+            raise
+        raise Busy(f"Host {host!r} was removed while it was used.") from gone
 
 
 def _over_fc(name: str, host: str, seen: Vlun, paths: Paths) -> Export:

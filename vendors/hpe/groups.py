@@ -1,16 +1,17 @@
 """Snapshots of several volumes at one moment, through a volume set. Source: protocol sheet, section 3.11.
 
-The array names the snapshots of a set after a pattern. So they are taken under names of their own and renamed one by one. Set and
-pattern are derived from what is asked for: a repeat finds what a cut-off call left, all of one moment, and goes on.
+The array names the snapshots of a set after a pattern and a number. So they are taken under such names and renamed one by one; which one is
+of which volume is what the array says, whatever its numbers are. Set and pattern are derived from what is asked for: a repeat
+finds what a cut-off call left, all of one moment, and goes on.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
 from blockdrivers.driver import SnapshotSpec
-from blockdrivers.errors import AlreadyExists, BlockDriversError, NotFound
+from blockdrivers.errors import AlreadyExists, BlockDriversError, Busy, NotFound
 from blockdrivers.model import Snapshot
 from blockdrivers.naming import Kind, array_name
 from vendors.hpe import objects
@@ -31,24 +32,25 @@ class GroupSnapshots:
 
         Raises `AlreadyExists` when all are there already, or with the differences when only some are; then nothing is made.
         """
-        group = _group(specs)
-        helpers = {spec.name: f"{group}-{number}" for number, spec in enumerate(specs)}
-        standing = self._snapshots(specs)
+        group, standing = _group(specs), self._snapshots(specs)
         there = [spec for spec in specs if spec.name in standing]
-        left = [spec for spec in specs if helpers[spec.name] in standing]
         if len(there) == len(specs):
             raise AlreadyExists("Every snapshot of the group exists.")
-        if len({spec.name for spec in (*there, *left)}) == len(specs) == len(there) + len(left):
-            # An earlier call has taken them all, and was cut off before or while it renamed them.
-            self._rename(left, group, helpers)
-        elif there:
-            self._drop(group, [helpers[spec.name] for spec in left])
-            raise _other_moment(there)
-        else:
+        helpers = _helpers(standing, group)
+        if not there and not helpers:
             self._take(specs, group)
-            self._rename(specs, group, helpers)
-        taken = self._snapshots(specs)
-        return [objects.snapshot(taken[spec.name]) for spec in specs]
+            standing = self._snapshots(specs)
+            helpers = _helpers(standing, group)
+        missing = [spec for spec in specs if spec.name not in standing]
+        if any(spec.source.name not in helpers for spec in missing):
+            self._drop(group, [objects.text(item, "name") for item in helpers.values()])
+            if there:
+                raise _other_moment(there)
+            raise Busy("An earlier call has left some snapshots of the group; they have been removed.")
+        # An earlier call may have been cut off before or while it renamed them.
+        self._rename(missing, group, helpers)
+        renamed = {spec.name: {**helpers[spec.source.name], "name": spec.name, "comment": spec.description} for spec in missing}
+        return [objects.snapshot(renamed.get(spec.name) or standing[spec.name]) for spec in specs]
 
     def _snapshots(self, specs: Sequence[SnapshotSpec]) -> dict[str, Object]:
         """Return the snapshots of all members by name."""
@@ -57,8 +59,7 @@ class GroupSnapshots:
         return {objects.text(item, "name"): item for item in self._client.members("volumes", query=query)}
 
     def _take(self, specs: Sequence[SnapshotSpec], group: str) -> None:
-        with suppress(AlreadyExists):
-            self._client.post("volumesets", body={"name": group, "setmembers": [spec.source.name for spec in specs]})
+        self._gather([spec.source.name for spec in specs], group)
         parameters = {"name": f"{group}-@count@", "readOnly": True}
         try:
             self._client.post("volumesets", group, body={"action": "createSnapshot", "parameters": parameters})
@@ -67,15 +68,26 @@ class GroupSnapshots:
                 self._drop(group, [])
             raise
 
-    def _rename(self, specs: Sequence[SnapshotSpec], group: str, helpers: dict[str, str]) -> None:
+    def _gather(self, members: Sequence[str], group: str) -> None:
+        """Make a set of exactly these volumes; the one that a cut-off call left may have lost some since."""
+        try:
+            self._client.post("volumesets", body={"name": group, "setmembers": list(members)})
+        except AlreadyExists as taken:
+            found = self._client.read("volumesets", group).get("setmembers") or []
+            if sorted(found) != sorted(members):
+                self._drop(group, [])
+                raise Busy(f"The volume set {group!r} of an earlier call was in the way and has been removed.") from taken
+
+    def _rename(self, specs: Sequence[SnapshotSpec], group: str, helpers: Mapping[str, Object]) -> None:
         # The last renaming completes the group: by then nothing else may be left of its making.
         self._drop(group, [])
         renamed: list[str] = []
         for spec in specs:
+            helper = objects.text(helpers[spec.source.name], "name")
             try:
-                self._client.put("volumes", helpers[spec.name], body={"newName": spec.name, "comment": spec.description})
+                self._client.put("volumes", helper, body={"newName": spec.name, "comment": spec.description})
             except AlreadyExists as taken:
-                self._drop(group, [*renamed, *helpers.values()])
+                self._drop(group, [*renamed, *(objects.text(item, "name") for item in helpers.values())])
                 raise _other_moment([spec]) from taken
             renamed.append(spec.name)
 
@@ -86,6 +98,11 @@ class GroupSnapshots:
                 self._client.delete("volumes", name)
         with suppress(NotFound):
             self._client.delete("volumesets", group)
+
+
+def _helpers(standing: Mapping[str, Object], group: str) -> dict[str, Object]:
+    """Return volume -> its snapshot that still bears the name that the array gave."""
+    return {objects.text(item, "copyOf"): item for name, item in standing.items() if name.startswith(f"{group}-")}
 
 
 def _group(specs: Sequence[SnapshotSpec]) -> str:

@@ -10,8 +10,9 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Final
 
-from blockdrivers.errors import AlreadyExists, Busy, InUse, NotFound
+from blockdrivers.errors import AlreadyExists, Busy, InUse, InvalidRequest, LimitReached, NotFound, VendorError
 from blockdrivers.model import Chap, Host, Protocol
 from vendors.hpe import codes, objects
 from vendors.hpe.client import Object, WsapiClient
@@ -20,6 +21,9 @@ from vendors.hpe.objects import VlunType
 _ADD, _REMOVE = 1, 2
 _INITIATOR = 1
 _LINUX = "Linux"
+MAX_LUN: Final = 16383
+_AFTER_PROTOCOL_ENDPOINT: Final = 257
+"""The first LUN id above the one that hosts with the persona of VMware keep to themselves (sheet, trap 7)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,15 +201,29 @@ class Vluns:
         return chosen
 
     def _create(self, name: str, host: str) -> str:
-        body = {"volumeName": name, "lun": 0, "autoLun": True, "maxAutoLun": 0, "hostname": host}
+        """Let the array choose a LUN id, and return what it calls the template."""
         try:
-            return self._client.post("vluns", body=body)
+            return self._post(name, host, 0)
         except AlreadyExists as taken:
             raise Busy(f"Another call exports {name!r} to {host!r}, or takes the LUN id.") from taken
-        except NotFound as gone:
-            if gone.vendor_code == str(codes.NO_HOST):
-                raise Busy(f"Host {host!r} was removed while {name!r} was exported to it.") from gone
-            raise
+        except InvalidRequest as refused:
+            if refused.vendor_code != str(codes.LUN_OF_PERSONA):
+                raise
+            return self._post(name, host, _AFTER_PROTOCOL_ENDPOINT)
+        except VendorError as refused:
+            # The number of the refusal for a host without a free LUN id is unknown.
+            if len({row.lun for row in self._rows(f"hostname EQ {host}")}) <= MAX_LUN:
+                raise
+            raise LimitReached(
+                f"Host {host!r} has no LUN id left; unexport something from it.",
+                request=refused.request,
+                vendor_code=refused.vendor_code,
+                vendor_text=refused.vendor_text,
+            ) from refused
+
+    def _post(self, name: str, host: str, first: int) -> str:
+        body = {"volumeName": name, "lun": first, "autoLun": True, "maxAutoLun": 0, "hostname": host}
+        return self._client.post("vluns", body=body)
 
     def remove(self, name: str, host: str) -> None:
         """Take a volume away from a host; `NotFound` where it was not exported to it."""

@@ -44,6 +44,15 @@ class TaskStatus(IntEnum):
     FAILED = 4
 
 
+class TaskType(IntEnum):
+    """What a task does."""
+
+    COPY = 1
+    MOVE = 3
+    ONLINE_COPY = 18
+    CONVERSION = 19
+
+
 class VlunType(IntEnum):
     """What a VLUN template names."""
 
@@ -208,6 +217,13 @@ def position(item: Object) -> str | None:
     """Return ``node:slot:port`` of what is at a port; None where it is at none."""
     found = inner(item, "portPos")
     return ":".join(str(number(found, member)) for member in ("node", "slot", "cardPort")) if found else None
+
+
+def progress(task: Object) -> str:
+    """Return how far a task has come, in words."""
+    phases = f"phase {task.get('completedPhases', '?')} of {task.get('totalPhases', '?')}"
+    done, steps = task.get("completedSteps"), task.get("totalSteps")
+    return f"{phases}, step {done} of {steps}" if done is not None and steps else phases
 
 
 def host_ports(items: Iterable[Object]) -> Iterator[tuple[str, Object, Protocol]]:

@@ -3,28 +3,34 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Final
 
 from blockdrivers.errors import InvalidRequest
 from blockdrivers.model import IscsiTarget, Port, Protocol
 from vendors.hpe import objects
 from vendors.hpe.client import WsapiClient
 
+_KEPT_SECONDS: Final = 60.0
+"""How long ports are believed to be as they were read: a node that restarts takes its portals away and brings them back."""
+
 
 class Ports:
-    """The target ports of an array; read once, and again when an answer names one that is not known."""
+    """The target ports of an array; read again when they are a minute old, or an answer names one that is not known."""
 
     def __init__(self, client: WsapiClient, portals: Collection[str] | None) -> None:
         self._client = client
         self._portals = portals
         self._guard = threading.Lock()
         self._known: tuple[Port, ...] = ()
+        self._read_at = 0.0
 
     def read(self) -> Sequence[Port]:
         """Return every port as it is now."""
-        found = tuple(self._read())
+        begun, found = time.monotonic(), tuple(self._read())
         with self._guard:
-            self._known = found
+            self._known, self._read_at = found, begun
         return found
 
     def fc(self, named: Collection[str] = ()) -> Mapping[str, str]:
@@ -53,7 +59,7 @@ class Ports:
 
     def _remembered(self) -> Sequence[Port]:
         with self._guard:
-            known = self._known
+            known = self._known if time.monotonic() - self._read_at < _KEPT_SECONDS else ()
         return known or self.read()
 
     @staticmethod

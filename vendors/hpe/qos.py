@@ -57,6 +57,8 @@ class Rules:
             self._client.post("qos", body=rule)
         except AlreadyExists:
             self._replace(name, rule, qos)
+        except NotFound as gone:
+            raise Busy(f"The volume set {name!r} was removed while it was used.") from gone
         except LicenceMissing:
             self.remove(volume.name)
             raise
@@ -68,7 +70,10 @@ class Rules:
             if there.get("enabled", True) and _limits(there) == qos:
                 return
             self._client.delete("qos", _target(name))
-        self._client.post("qos", body=rule)
+        try:
+            self._client.post("qos", body=rule)
+        except (AlreadyExists, NotFound) as changed:
+            raise Busy(f"Another call changes the limits of {name!r}.") from changed
 
     def remove(self, volume: str) -> None:
         """Take a volume's own limits away; there may be none."""

@@ -30,6 +30,8 @@ def build(
     fc_ports: Sequence[str] | None = None,
     tagged: bool = False,
     first_lun: int = 1,
+    last_lun: int = 16383,
+    max_volumes: int = 32768,
     session_seconds: float = _IDLE_SECONDS,
     max_sessions: int = _MANY_SESSIONS,
     closes: bool = False,
@@ -50,6 +52,8 @@ def build(
         fc_ports: WWPNs of the FC ports; four of its own by default.
         tagged: whether the portals are VLANs of their ports.
         first_lun: lowest LUN id that the array chooses and serves; the user-space iSCSI target keeps 0 to itself.
+        last_lun: highest LUN id that it chooses.
+        max_volumes: how many volumes and snapshots there may be.
         session_seconds: how long a key lives without being used.
         max_sessions: keys at the same time; the models' own numbers are in their profiles.
         closes: whether every answer ends its connection, as the real interface has it.
@@ -66,6 +70,8 @@ def build(
         limited=limited,
         tagged=tagged,
         first_lun=first_lun,
+        last_lun=last_lun,
+        max_volumes=max_volumes,
         session_seconds=session_seconds,
         max_sessions=max_sessions,
         closes=closes,

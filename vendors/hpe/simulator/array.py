@@ -45,6 +45,8 @@ class Options:
     limited: bool
     tagged: bool
     first_lun: int
+    last_lun: int
+    max_volumes: int
     session_seconds: float
     max_sessions: int
     closes: bool
@@ -88,7 +90,7 @@ class StoreServ:
         self._array = array = Array(serial, options.pools, self._data_plane, self._clock, ())
         self._system = System(array, profile, serial % 10_000_000, lambda: len(self._sessions))
         self._cpgs = Cpgs(array, profile, limited=options.limited)
-        self._volumes = Volumes(array, profile, self._cpgs, self._system)
+        self._volumes = Volumes(array, profile, self._cpgs, self._system, options.max_volumes)
         self._tasks = Tasks(array, self.username)
         self._copies = Copies(array, profile, self._volumes, self._cpgs, self._tasks, self._system, options.copy_seconds)
         self._ports = Ports(array, options.portals, options.fc_ports, tagged=options.tagged)
@@ -106,6 +108,7 @@ class StoreServ:
             self._volume_sets,
             self._host_sets,
             first_lun=options.first_lun,
+            last_lun=options.last_lun,
         )
         self._remote_copy = RemoteCopy(self._volumes, self._system)
         self._connect()
@@ -198,10 +201,20 @@ class StoreServ:
         with self._array.lock:
             self._hosts.set_fabric(wwpns)
 
+    def set_link(self, portal: str, *, up: bool) -> None:
+        """Take the iSCSI port with that IP address down, or bring it back."""
+        with self._array.lock:
+            self._ports.set_link(portal, up=up)
+
     def fail_tasks(self) -> None:
         """Let every task that is under way fail."""
         with self._array.lock:
             self._tasks.fail()
+
+    def forget_tasks(self) -> None:
+        """Forget every task, as a restart of the management software does; what was under way has not been done."""
+        with self._array.lock:
+            self._tasks.forget()
 
     def ready(self) -> Mapping[str, Any]:
         """Return pools, portals and FC ports."""

@@ -50,6 +50,7 @@ PATH_EXISTS: Final = Code(73, 409, "host path already used by another host")
 HOST_IN_SET: Final = Code(77, 409, "host is a member of a set")
 ONE_REQUIRED: Final = Code(78, 400, "invalid input: one of the parameters is required")
 NO_PATH: Final = Code(80, 404, "host path does not exist")
+LUN_OF_PERSONA: Final = Code(99, 409, "LUN conflicts with the host persona")
 NO_QOS: Final = Code(100, 404, "QoS rule does not exist")
 SET_EXISTS: Final = Code(101, 409, "set already exists")
 NO_SET: Final = Code(102, 404, "set does not exist")
@@ -85,6 +86,7 @@ NOT_IN_SET: Final = Code(29, 404, "object is not a member of the set")
 NO_LUN_LEFT: Final = Code(29, 409, "no LUN id is available")
 SET_HAS_RULE: Final = Code(29, 409, "volume set is the target of a QoS rule")
 CANNOT_CANCEL: Final = Code(29, 409, "task cannot be cancelled")
+TOO_MANY_VOLUMES: Final = Code(29, 503, "volume limit reached")
 
 BY_NUMBER: Final = {code.number: code for code in reversed([item for item in list(globals().values()) if isinstance(item, Code)])}
 """Number -> the first refusal that has it."""

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 _ADD, _REMOVE = 1, 2
 _INITIATOR_MODE, _TARGET_MODE = 1, 2
 _PERSONAS = range(1, 12)
+_VMWARE = "8"
 _CHAP_SECRET = range(12, 17)
 _LONGEST_IQN = 223
 _WWN_DIGITS = 16
@@ -67,6 +68,10 @@ class Hosts:
     def of(self, host_id: str) -> list[Initiator]:
         """Return a host's initiators."""
         return [initiator for initiator in self._array.initiators.values() if initiator.host_id == host_id]
+
+    def is_vmware(self, host_id: str) -> bool:
+        """Tell whether a host has the persona of VMware."""
+        return self._array.hosts[host_id].attributes["persona"] == _VMWARE
 
     def state(self) -> list[Attributes]:
         """Return the hosts for the state dump."""

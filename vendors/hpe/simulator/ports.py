@@ -49,6 +49,7 @@ class Ports:
     def __init__(self, array: Array, portals: Sequence[str], fc_ports: Sequence[str] | None, *, tagged: bool) -> None:
         self._serial = array.next_wwn()[-16:-4]
         self._tagged = tagged
+        self._down: set[str] = set()
         own = [f"2{number % 2}1{1 + number // 2}{self._serial}" for number in range(_FC_PORTS)]
         self.fc = {Position(number % 2, _FC_SLOT, 1 + number // 2): wwpn.lower() for number, wwpn in enumerate(fc_ports or own)}
         self.iscsi = {Position(number % 2, _ISCSI_SLOT, 1 + number // 2): ip for number, ip in enumerate(portals)}
@@ -70,6 +71,10 @@ class Ports:
     def portals(self) -> list[Attributes]:
         """Return portal addresses and IQNs."""
         return [{"portal": f"{ip}:{_ISCSI_PORT}", "iqn": self.iqn(position)} for position, ip in self.iscsi.items()]
+
+    def set_link(self, portal: str, *, up: bool) -> None:
+        """Say whether the iSCSI port with that IP address has a link; its LUNs are served all the same."""
+        self._down = self._down - {portal} if up else self._down | {portal}
 
     def find(self, given: Attributes) -> Position:
         """Return the host port that a position names, or refuse."""
@@ -103,7 +108,7 @@ class Ports:
         return {
             "portPos": position.rendered(),
             "mode": _TARGET,
-            "linkState": _READY,
+            "linkState": _OFFLINE if self.iscsi[position] in self._down else _READY,
             "HWAddr": f"02000000{position.node:02X}{position.port:02X}",
             "type": _ISCSI_TYPE,
             "protocol": _ISCSI,

@@ -101,6 +101,10 @@ class Tasks:
         for task in self.active():
             task.status = FAILED
 
+    def forget(self) -> None:
+        """Forget every task."""
+        self._tasks.clear()
+
     def settle(self) -> None:
         """Let what has run to its end take effect; forget what ended long ago."""
         now = self._array.clock()

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 _PORT, _HOST, _MATCHED, _HOST_SET = 2, 3, 4, 5
 _MAX_LUN = 16384
 _SET = "set:"
+_PROTOCOL_ENDPOINT = 256
+"""LUN id that hosts with the persona of VMware keep to themselves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +62,20 @@ class Vluns:
     Args:
         array: whose volumes are exported.
         first_lun: where the array begins to look for a free LUN id, and the lowest that is served.
+        last_lun: where it ends.
     """
 
     def __init__(
-        self, array: Array, ports: Ports, hosts: Hosts, volumes: Volumes, volume_sets: Sets, host_sets: Sets, *, first_lun: int
+        self,
+        array: Array,
+        ports: Ports,
+        hosts: Hosts,
+        volumes: Volumes,
+        volume_sets: Sets,
+        host_sets: Sets,
+        *,
+        first_lun: int,
+        last_lun: int,
     ) -> None:
         self._array = array
         self._ports = ports
@@ -72,6 +84,7 @@ class Vluns:
         self._volume_sets = volume_sets
         self._host_sets = host_sets
         self._first_lun = first_lun
+        self._last_lun = last_lun
         self._templates: list[Template] = []
 
     def routes(self) -> dict[tuple[str, str], Handler]:
@@ -227,9 +240,12 @@ class Vluns:
     def _free_lun(self, volume: str, host: str, first: int, last: int) -> int:
         hosts, needed = set(self._seeing(host)), len(self._members(volume))
         taken = {sight.lun for sight in self._sights() if sight.host in hosts}
-        for lun in range(first, (last or _MAX_LUN - 1) + 1):
-            if taken.isdisjoint(range(lun, lun + needed)):
-                return lun
+        for lun in range(first, (last or self._last_lun) + 1):
+            if not taken.isdisjoint(range(lun, lun + needed)):
+                continue
+            if lun == _PROTOCOL_ENDPOINT and any(self._hosts.is_vmware(one) for one in hosts):
+                raise Refusal(codes.LUN_OF_PERSONA)
+            return lun
         raise Refusal(codes.NO_LUN_LEFT)
 
     def _refuse_taken(self, template: Template) -> None:

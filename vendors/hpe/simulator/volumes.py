@@ -48,11 +48,12 @@ class Details:
 class Volumes:
     """The volumes and snapshots of an array."""
 
-    def __init__(self, array: Array, profile: Profile, cpgs: Cpgs, system: System) -> None:
+    def __init__(self, array: Array, profile: Profile, cpgs: Cpgs, system: System, most: int) -> None:
         self._array = array
         self._profile = profile
         self._cpgs = cpgs
         self._system = system
+        self._most = most
         self._details: dict[str, Details] = {}
         self._busy: Callable[[str], bool] = lambda _: False
         self._written: Callable[[str], bool] = lambda _: False
@@ -140,6 +141,10 @@ class Volumes:
         if any(item.name == name for item in self.all()):
             raise Refusal(codes.VOLUME_EXISTS)
         return name
+
+    def _refuse_crowd(self, more: int) -> None:
+        if len(self._details) + more > self._most:
+            raise Refusal(codes.TOO_MANY_VOLUMES)
 
     # Rendering
 
@@ -260,6 +265,7 @@ class Volumes:
 
     def make(self, name: str, given: Attributes, mebibytes: int, cpg: str) -> Volume:
         """Make a base volume as a creation or an online copy describes it."""
+        self._refuse_crowd(1)
         pool_id = self._cpgs.find(cpg).id
         size = self._size(mebibytes)
         details = self._provisioned(given, size)
@@ -317,6 +323,7 @@ class Volumes:
         self._system.need(SNAPSHOTS)
         read_only, comment = wire.flag(given, "readOnly"), wire.comment(given)
         expires, retained = self._times(given)
+        self._refuse_crowd(len(names))
         for name in names:
             self.free_name(name)
         for source in sources:
