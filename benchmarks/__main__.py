@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks import cinder, hitachi, hpe, images, import_cost, netapp, parallel, round_trips, svc, toyou
+from benchmarks import cinder, hitachi, hpe, hpe_storm, images, import_cost, netapp, parallel, round_trips, svc, toyou
 
 BENCHMARKS = {
     "import": import_cost.main,
@@ -15,6 +15,7 @@ BENCHMARKS = {
     "round-trips-svc": svc.main,
     "round-trips-hitachi": hitachi.main,
     "parallel": parallel.main,
+    "parallel-hpe": hpe_storm.main,
     "images": images.main,
     "cinder": cinder.main,
 }

@@ -1,7 +1,7 @@
 """Runs inside an environment with cinder and python-3parclient: the 3PAR drivers, unmodified, against a simulated array.
 
 Usage: cinder_hpe.py READY_JSON iscsi|fc [storm]. Prints one JSON object: what was seen, and the requests of each operation; with
-``storm`` how many seconds it takes eight threads to bring 100 volumes through a short life.
+``storm`` how many requests and seconds it takes eight threads to bring 100 volumes through a short life.
 """
 
 from __future__ import annotations
@@ -298,8 +298,8 @@ def refused(lab: Lab) -> None:
     driver.delete_volume(volume)
 
 
-def storm(lab: StoreServLab) -> dict[str, float]:
-    """Return the seconds of each phase."""
+def storm(lab: StoreServLab) -> dict[str, tuple[int, float]]:
+    """Return requests, those for sessions included, and seconds of each phase."""
     driver = lab.driver
     volumes = [lab.volume(1000 + number) for number in range(int(os.environ.get("STORM_VOLUMES", "100")))]
 
@@ -321,9 +321,11 @@ def storm(lab: StoreServLab) -> dict[str, float]:
     measured = {}
     with ThreadPoolExecutor(8) as threads:
         for phase, step in phases.items():
+            lab._control("counters", "DELETE")
             started = time.perf_counter()
             list(threads.map(step, volumes))
-            measured[phase] = time.perf_counter() - started
+            seconds = time.perf_counter() - started
+            measured[phase] = json.loads(lab._control("counters"))["requests"], seconds
     return measured
 
 
