@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any, Protocol
 from urllib.parse import urlsplit
@@ -73,6 +74,11 @@ class Login:
 class Send(Protocol):
     """Sends one request to the controller that is being logged in to or out of; the path follows its address."""
 
+    @property
+    def address(self) -> str:
+        """Base URL of that controller, as configured but for a slash at its end."""
+        ...
+
     def __call__(
         self, method: str, path: str, *, json: object | None = None, headers: Mapping[str, str] | None = None
     ) -> Response:
@@ -84,7 +90,7 @@ class Authenticator(Protocol):
     """How a family's sessions begin, end and are seen to be over."""
 
     def login(self, send: Send) -> Login:
-        """Begin a session; raise `LoginRefused` where trying again cannot help."""
+        """Begin a session; raise `LoginRefused` where trying again cannot help, `NotSent` to go on to the next controller."""
         ...
 
     def logout(self, send: Send, login: Login) -> None:
@@ -115,6 +121,20 @@ class _Call:
     absolute: bool
     changes: bool
     operation: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Sender:
+    """What a login is carried out through: see `Send`."""
+
+    address: str
+    send: Callable[[_Call, Login], Response]
+
+    def __call__(
+        self, method: str, path: str, *, json: object | None = None, headers: Mapping[str, str] | None = None
+    ) -> Response:
+        call = _Call(method, path, json, None, {}, absolute=False, changes=False, operation=f"{method} sessions")
+        return self.send(call, Login(headers or {}))
 
 
 class HttpTransport:
@@ -260,11 +280,7 @@ class HttpTransport:
             _log.debug("could not log out of %s: %s", controller.address, error)
 
     def _sender(self, controller: _Controller, session: requests.Session) -> Send:
-        def send(method: str, path: str, *, json: object | None = None, headers: Mapping[str, str] | None = None) -> Response:
-            call = _Call(method, path, json, None, {}, absolute=False, changes=False, operation=f"{method} sessions")
-            return self._send(controller, session, call, Login(headers or {}))
-
-        return send
+        return _Sender(controller.address, partial(self._send, controller, session))
 
     # The wire
 

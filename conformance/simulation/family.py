@@ -24,6 +24,8 @@ class Request:
     body: bytes = b""
     controller: str = "A"
     """Which controller it came in at: ``A`` or ``B``."""
+    parameters: tuple[tuple[str, str], ...] = ()
+    """The query as it was written, for clients that repeat a key to give a list."""
 
     def json(self) -> Any:
         """Return the body as JSON; an empty one is an empty object."""

@@ -174,11 +174,13 @@ class _Handler(BaseHTTPRequestHandler):
             raise Cut
         body = self.rfile.read(length) if length else b""
         parts = urlsplit(self.path)
+        parameters = tuple(parse_qsl(parts.query, keep_blank_values=True))
         return Request(
             method=self.command,
             path=unquote(parts.path),
-            query=dict(parse_qsl(parts.query, keep_blank_values=True)),
+            query=dict(parameters),
             headers={name.lower(): value for name, value in self.headers.items()},
             body=body,
             controller=self.server.controller.name,
+            parameters=parameters,
         )
