@@ -1,0 +1,129 @@
+"""Snapshot points, and the resource that they need. Source: protocol sheet, section 3.3.
+
+A LUN's resource is made with its first snapshot and stays until the LUN goes. Deleting it destroys every point of the LUN, and nothing
+on the interface would keep another process from taking one just before.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Final
+
+from blockdrivers.errors import AlreadyExists, InUse, NotFound, VendorError
+from blockdrivers.model import GiB
+from vendors.macrosan.client import DevopClient
+from vendors.macrosan.luns import REFUSALS, Luns
+from vendors.macrosan.raids import RaidSets
+
+_log = logging.getLogger(__name__)
+
+_CLIENT_ERROR: Final = "4"
+"""How the statuses begin that say that a request names nothing."""
+
+
+class Snapshots:
+    """The snapshot points of an array."""
+
+    def __init__(self, client: DevopClient, luns: Luns, raids: RaidSets, reserve: float) -> None:
+        self._client = client
+        self._luns = luns
+        self._raids = raids
+        self._reserve = reserve
+
+    def point(self, lun: str, name: str) -> int | None:
+        """Return the id of a LUN's point, or None."""
+        try:
+            found = self._client.get("snapshot_point", "point_id", lun_name=lun, snapshot_name=name)
+        except NotFound:
+            return None
+        except VendorError as refused:
+            if (refused.vendor_code or "").startswith(_CLIENT_ERROR):
+                return None
+            raise
+        return None if found in {None, ""} else int(found)
+
+    def take(self, lun: str, name: str) -> None:
+        """Make a point, and first what it needs; raise `AlreadyExists`.
+
+        The name is asked for first: nothing tells that the array would refuse a second point of one name.
+        """
+        taken = AlreadyExists(f"LUN {lun!r} has a snapshot {name!r}.")
+        if self.point(lun, name) is not None:
+            raise taken
+        try:
+            self._client.post("snapshot_point", lun_name=lun, snapshot_name=name)
+        except REFUSALS as refused:
+            prepared = self._prepare(lun)
+            if self.point(lun, name) is not None:
+                raise taken from refused
+            if not prepared:
+                raise
+        else:
+            return
+        try:
+            self._client.post("snapshot_point", lun_name=lun, snapshot_name=name)
+        except REFUSALS as refused:
+            if self.point(lun, name) is not None:
+                raise taken from refused
+            raise
+
+    def drop(self, lun: str, name: str) -> None:
+        """Delete a point; raise `NotFound`, or `InUse` while a volume is made from it."""
+        number = self.point(lun, name)
+        if number is None:
+            raise NotFound(f"LUN {lun!r} has no snapshot {name!r}.")
+        try:
+            self._client.delete("snapshot_point", lun_name=lun, pointid=str(number))
+        except VendorError as refused:
+            if self.point(lun, name) is None:
+                raise NotFound(f"LUN {lun!r} has no snapshot {name!r}.") from refused
+            raise InUse(
+                f"The array keeps snapshot {name!r}: a volume is being made from it, or a view of it is shown to a host.",
+                request=refused.request,
+                vendor_code=refused.vendor_code,
+                vendor_text=refused.vendor_text,
+            ) from refused
+
+    def count(self, lun: str) -> int:
+        """Return how many points a LUN has."""
+        return self._client.number("snapshot_point", "number", lun_name=lun)
+
+    def has_resource(self, lun: str) -> bool:
+        """Tell whether a LUN has a resource."""
+        return bool(self._client.get("snapshot_resource", lun_name=lun))
+
+    def make_resource(self, lun: str, size: int, pool: str) -> None:
+        """Make the resource of a LUN of that size, to grow by itself; one that another call has made meanwhile is as good."""
+        wanted = max(1, int(size * self._reserve) // GiB)
+        try:
+            self._raids.using(
+                pool, wanted, lambda raids: self._client.post("snapshot_resource", lun_name=lun, raids=raids, size=wanted)
+            )
+        except REFUSALS:
+            if not self.has_resource(lun):
+                raise
+            return
+        try:
+            self._client.put("snapshot_resource", "autoexpand", lun_name=lun)
+        except REFUSALS as refused:
+            _log.warning("the snapshot resource of %s does not grow by itself: %s", lun, refused)
+
+    def drop_resource(self, lun: str) -> None:
+        """Delete the resource of a LUN that has no points."""
+        self._client.put("snapshot", "disable", lun_name=lun)
+        self._client.delete("snapshot_resource", lun_name=lun)
+
+    def _prepare(self, lun: str) -> bool:
+        """Make what snapshots of a LUN need; False where all of it was there."""
+        made = not self._has_resource_of(lun)
+        if made:
+            volume = self._luns.read(lun)
+            self.make_resource(lun, volume.size, volume.pool)
+        if not made and self._client.flag("snapshot", "enable", lun_name=lun):
+            return False
+        self._client.put("snapshot", "enable", lun_name=lun)
+        return True
+
+    def _has_resource_of(self, lun: str) -> bool:
+        with self._luns.absent_is_told(lun):
+            return self.has_resource(lun)
