@@ -94,8 +94,7 @@ class Copies:
             raise Busy(f"An unfinished clone {helper} was in the way and has been removed.") from unfinished
 
     def _pair(self, source: str, helper: str, size: int, pool: str) -> None:
-        if not self._snapshots.has_resource(source):
-            self._snapshots.make_resource(source, size, self._luns.read(source).pool)
+        self._snapshots.prepare(source)
         self._snapshots.make_resource(helper, size, pool)
         self._client.post("local_clone", master=source, slave=helper)
         note(f"the bytes of {source} are being copied to {helper}")

@@ -217,7 +217,7 @@ class MacroSanDriver(Driver):
         if volume.state is VolumeState.COPYING:
             raise InUse(f"{volume.name!r} is a clone that is not complete; ask for that clone again first.")
         self._luns.rename(volume.name, name)
-        return replace(volume, id=name, name=name)
+        return replace(volume, id=name, name=name, volume_id=None)
 
     # Parts
 

@@ -52,14 +52,11 @@ class Snapshots:
             raise taken
         try:
             self._client.post("snapshot_point", lun_name=lun, snapshot_name=name)
-        except REFUSALS as refused:
-            prepared = self._prepare(lun)
-            if self.point(lun, name) is not None:
-                raise taken from refused
-            if not prepared:
-                raise
+        except REFUSALS:
+            self.prepare(lun)
         else:
             return
+        # Another call may have prepared the LUN meanwhile, or have taken the snapshot.
         try:
             self._client.post("snapshot_point", lun_name=lun, snapshot_name=name)
         except REFUSALS as refused:
@@ -92,8 +89,23 @@ class Snapshots:
         """Tell whether a LUN has a resource."""
         return bool(self._client.get("snapshot_resource", lun_name=lun))
 
+    def prepare(self, lun: str) -> None:
+        """Make what snapshots of a LUN need: a resource that grows by itself, and snapshots enabled; that comes last."""
+        with self._luns.absent_is_told(lun):
+            there = self.has_resource(lun)
+        if not there:
+            volume = self._luns.read(lun)
+            self.make_resource(lun, volume.size, volume.pool)
+        elif self._client.flag("snapshot", "enable", lun_name=lun):
+            return
+        try:
+            self._client.put("snapshot_resource", "autoexpand", lun_name=lun)
+        except REFUSALS as refused:
+            _log.warning("the snapshot resource of %s does not grow by itself: %s", lun, refused)
+        self._client.put("snapshot", "enable", lun_name=lun)
+
     def make_resource(self, lun: str, size: int, pool: str) -> None:
-        """Make the resource of a LUN of that size, to grow by itself; one that another call has made meanwhile is as good."""
+        """Make the resource of a LUN of that size; one that another call has made meanwhile is as good."""
         wanted = max(1, int(size * self._reserve) // GiB)
         try:
             self._raids.using(
@@ -102,28 +114,8 @@ class Snapshots:
         except REFUSALS:
             if not self.has_resource(lun):
                 raise
-            return
-        try:
-            self._client.put("snapshot_resource", "autoexpand", lun_name=lun)
-        except REFUSALS as refused:
-            _log.warning("the snapshot resource of %s does not grow by itself: %s", lun, refused)
 
     def drop_resource(self, lun: str) -> None:
         """Delete the resource of a LUN that has no points."""
         self._client.put("snapshot", "disable", lun_name=lun)
         self._client.delete("snapshot_resource", lun_name=lun)
-
-    def _prepare(self, lun: str) -> bool:
-        """Make what snapshots of a LUN need; False where all of it was there."""
-        made = not self._has_resource_of(lun)
-        if made:
-            volume = self._luns.read(lun)
-            self.make_resource(lun, volume.size, volume.pool)
-        if not made and self._client.flag("snapshot", "enable", lun_name=lun):
-            return False
-        self._client.put("snapshot", "enable", lun_name=lun)
-        return True
-
-    def _has_resource_of(self, lun: str) -> bool:
-        with self._luns.absent_is_told(lun):
-            return self.has_resource(lun)
