@@ -4,7 +4,20 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks import cinder, hitachi, hpe, hpe_storm, images, import_cost, netapp, parallel, round_trips, svc, toyou
+from benchmarks import (
+    cinder,
+    hitachi,
+    hpe,
+    hpe_storm,
+    images,
+    import_cost,
+    macrosan,
+    netapp,
+    parallel,
+    round_trips,
+    svc,
+    toyou,
+)
 
 BENCHMARKS = {
     "import": import_cost.main,
@@ -14,6 +27,7 @@ BENCHMARKS = {
     "round-trips-toyou": toyou.main,
     "round-trips-svc": svc.main,
     "round-trips-hitachi": hitachi.main,
+    "round-trips-macrosan": macrosan.main,
     "parallel": parallel.main,
     "parallel-hpe": hpe_storm.main,
     "images": images.main,

@@ -33,6 +33,9 @@ _UNAVAILABLE: Final = 503
 _SERVES: Final = frozenset({"single", "double"})
 """HA states of a service processor that serves management (sheet, section 2)."""
 
+REFUSALS: Final = (VendorError, NotFound, OutOfSpace)
+"""What a refusal may come as, whatever it means: see above."""
+
 _CLASSES: Final[Mapping[int, type[BlockDriversError]]] = {
     401: LoginRefused,
     403: LoginRefused,
@@ -120,8 +123,9 @@ class DevopLogin:
 
     def __init__(self, options: MacroSanOptions) -> None:
         self._addresses = [address.rstrip("/") for address in options.addresses]
-        secret = options.password.get_secret_value()
-        self._headers = {"Authorization": f"Bearer {options.username}{secret}"}
+        secret = f"{options.username}{options.password.get_secret_value()}"
+        # Headers are sent as Latin-1; so its letters, whatever script they are of, go out as UTF-8.
+        self._headers = {"Authorization": f"Bearer {secret.encode().decode('latin-1')}"}
 
     def login(self, send: Send) -> Login:
         """Ask a service processor for the HA states, and go on to the other where it does not serve management itself."""

@@ -7,14 +7,13 @@ that a clone makes is found by the helper name, and nothing of it by the source'
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import Final
 
 from blockdrivers.deadline import note, wait_until
 from blockdrivers.driver import VolumeSpec
-from blockdrivers.errors import AlreadyExists, Busy, InUse, NotFound, VendorError
-from vendors.macrosan.client import DevopClient
-from vendors.macrosan.luns import REFUSALS, Luns
+from blockdrivers.errors import AlreadyExists, BlockDriversError, Busy, InUse, NotFound
+from vendors.macrosan.client import REFUSALS, DevopClient
+from vendors.macrosan.luns import Luns
 from vendors.macrosan.snapshots import Snapshots
 
 _VIEW_MARK: Final = "bdx"
@@ -37,8 +36,8 @@ class Copies:
             self._pair(source, helper, size, spec.pool)
             if size < spec.size:
                 self._luns.extend(helper, spec.pool, spec.size - size, thin=spec.thin)
-        except (*REFUSALS, InUse):
-            self.discard(helper)
+        except (*REFUSALS, InUse) as refused:
+            self._give_up(helper, spec.name, refused)
             raise
         self._commit(helper, spec.name)
 
@@ -55,30 +54,28 @@ class Copies:
             note(f"the bytes of {snapshot} are being copied to {helper}")
             wait_until(lambda: self._view_copied(helper), what=f"{helper} to have the bytes of {snapshot}")
             self._client.delete("snapshot_view", view_name=view)
-        except REFUSALS:
-            self.discard(helper)
+        except REFUSALS as refused:
+            self._give_up(helper, spec.name, refused)
             raise
         self._commit(helper, spec.name)
 
     def discard(self, helper: str) -> None:
         """Remove an unfinished clone and all that was made for it; `NotFound` where there is none, `Busy` while it is copied to."""
-        self._stop(helper)
-        try:
+        with self._luns.absent_is_told(helper):
+            self._stop(helper)
             if self._snapshots.has_resource(helper):
                 self._snapshots.drop_resource(helper)
+        try:
             self._luns.delete(helper)
         except InUse as refused:
             raise Busy(f"{helper} cannot be removed yet: {refused.message}") from refused
 
     def _stop(self, helper: str) -> None:
-        with suppress(NotFound):
-            if self._client.flag("local_clone", "existence", lun=helper):
-                self._client.delete("local_clone", lun=helper)
+        if self._client.flag("local_clone", "existence", lun=helper):
+            self._client.delete("local_clone", lun=helper)
         try:
             self._client.delete("snapshot_view", view_name=_view_name(helper))
-        except NotFound:
-            return
-        except VendorError as refused:
+        except REFUSALS as refused:
             if self._view_copied(helper) is None:
                 raise Busy(f"{helper} is still being copied to, which cannot be stopped.") from refused
 
@@ -102,11 +99,23 @@ class Copies:
         self._client.delete("local_clone", lun=helper)
         self._snapshots.drop_resource(helper)
 
+    def _give_up(self, helper: str, name: str, refused: BlockDriversError) -> None:
+        """Discard an unfinished clone; where another call has done so, or has completed it, say that instead of what was refused."""
+        gone = False
+        try:
+            self.discard(helper)
+        except NotFound:
+            gone = True
+        if self._luns.exists(name):
+            raise AlreadyExists(f"The array has a LUN {name!r}.") from refused
+        if gone:
+            raise Busy(f"{helper} was removed by another call meanwhile.") from refused
+
     def _commit(self, helper: str, name: str) -> None:
         try:
             self._luns.rename(helper, name)
-        except AlreadyExists:
-            self.discard(helper)
+        except (*REFUSALS, AlreadyExists) as refused:
+            self._give_up(helper, name, refused)
             raise
 
     def _cloned(self, helper: str) -> bool | None:

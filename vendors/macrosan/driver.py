@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from blockdrivers.driver import Capabilities, Driver, SnapshotSpec, Source, VolumeSpec
-from blockdrivers.errors import AlreadyExists, InUse, NotFound, NotSupported, VendorError
+from blockdrivers.errors import AlreadyExists, InUse, NotFound, NotSupported
 from blockdrivers.model import (
     Export,
     Host,
@@ -31,7 +31,7 @@ from blockdrivers.model import (
     VolumeState,
 )
 from vendors.macrosan import objects
-from vendors.macrosan.client import DevopClient
+from vendors.macrosan.client import REFUSALS, DevopClient
 from vendors.macrosan.copies import Copies
 from vendors.macrosan.luns import Luns
 from vendors.macrosan.mapping import MAX_LUN, Pair
@@ -235,13 +235,13 @@ class MacroSanDriver(Driver):
         for initiator, target in mapped:
             self._mapping.take_away(name, initiator, target)
         if reserved:
-            self._drop_resource(name)
+            self._end_snapshots(name)
         self._luns.delete(name)
 
-    def _drop_resource(self, name: str) -> None:
+    def _end_snapshots(self, name: str) -> None:
         try:
-            self._snapshots.drop_resource(name)
-        except VendorError as refused:
+            self._snapshots.end(name)
+        except REFUSALS as refused:
             if not self._snapshots.has_resource(name):
                 return
             raise InUse(

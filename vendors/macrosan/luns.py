@@ -19,16 +19,12 @@ from blockdrivers.errors import (
     InvalidRequest,
     NotFound,
     OutOfSpace,
-    VendorError,
 )
 from blockdrivers.model import Dependant, Pool, Volume, VolumeState
 from blockdrivers.naming import Kind, kind_of
 from vendors.macrosan import objects
-from vendors.macrosan.client import DevopClient, Object
+from vendors.macrosan.client import REFUSALS, DevopClient, Object
 from vendors.macrosan.raids import RaidSets
-
-REFUSALS: Final = (VendorError, NotFound, OutOfSpace)
-"""What the interface's undocumented refusals may come as."""
 
 _THIN: Final = {"extent-size": 8, "low-watermark": 5, "high-watermark": 20}
 """What the array's known client gives a thin LUN; the units are not documented."""
@@ -130,7 +126,7 @@ class Luns:
         """Delete a LUN on which nothing hangs as far as it can be told; `InUse` where the array refuses all the same."""
         try:
             self._client.delete("lun", name=name)
-        except VendorError as refused:
+        except REFUSALS as refused:
             if not self.exists(name):
                 raise NotFound(f"The array has no LUN {name!r}.") from refused
             raise InUse(
@@ -145,7 +141,7 @@ class Luns:
         """Take a refusal within the block for `NotFound` where the LUN is not there."""
         try:
             yield
-        except VendorError as refused:
+        except REFUSALS as refused:
             if self.exists(name):
                 raise
             raise NotFound(f"The array has no LUN {name!r}.") from refused
@@ -161,7 +157,7 @@ class Luns:
         """Return what a refusal means for a pool: it is not there, or full; else the refusal itself."""
         try:
             pool = self.pool(name)
-        except (NotFound, VendorError):
+        except REFUSALS:
             return InvalidRequest(f"The array has no pool {name!r}.", request=refused.request, vendor_code=refused.vendor_code)
         if isinstance(refused, OutOfSpace) or pool.free_bytes < needed:
             return OutOfSpace(

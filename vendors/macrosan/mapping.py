@@ -20,7 +20,7 @@ from typing import Final
 from blockdrivers.errors import Busy, InvalidRequest, LimitReached, NotFound, StaleReference, VendorError
 from blockdrivers.model import Host, Protocol
 from vendors.macrosan import objects
-from vendors.macrosan.client import DevopClient
+from vendors.macrosan.client import REFUSALS, DevopClient
 from vendors.macrosan.luns import Luns
 from vendors.macrosan.objects import TargetPort
 from vendors.macrosan.ports import Ports
@@ -63,7 +63,7 @@ class Mapping:
         pairs = known or self._register(host, client_name, protocol)
         try:
             seen = self._show(lun, pairs, protocol)
-        except (NotFound, VendorError) as refused:
+        except REFUSALS as refused:
             with self._guard:
                 self._known.pop(key, None)
             if not self._luns.exists(lun):
@@ -93,8 +93,12 @@ class Mapping:
 
     def take_away(self, lun: str, initiator: str, target: str) -> None:
         """Unmap a LUN in one pair; not mapped counts as done."""
-        with suppress(NotFound):
+        try:
             self._client.delete("itl", attr="unmaplun", lun_name=lun, initr_wwn=initiator, tgt_port_name=target)
+        except REFUSALS:
+            with suppress(NotFound), self._luns.absent_is_told(lun):
+                if (initiator, target) in self.of(lun):
+                    raise
 
     # Hosts
 
@@ -126,7 +130,7 @@ class Mapping:
     def _make_client(self, name: str) -> None:
         try:
             self._client.post("client", name=name)
-        except VendorError:
+        except REFUSALS:
             if not self._client.get("client", name=name):
                 raise
 
@@ -134,14 +138,14 @@ class Mapping:
         alias = client_name if protocol is Protocol.ISCSI else initiator
         try:
             self._client.post("initiator", initr_wwn=initiator, alias=alias, type=str(protocol))
-        except VendorError:
+        except REFUSALS:
             if self._client.flag("initiator", "list", initr_wwn=initiator, client_name=client_name):
                 return
             if not self._client.flag("initiator", "existence", initr_wwn=initiator):
                 raise
         try:
             self._client.put("client", "mapinitiator", initr_wwn=initiator, client_name=client_name)
-        except VendorError as refused:
+        except REFUSALS as refused:
             # It is in a client of another name, where it may stay: nothing is mapped by client.
             _log.debug("initiator %s stays outside of the array's client %s: %s", initiator, client_name, refused)
 
@@ -161,9 +165,9 @@ class Mapping:
         """Map a LUN in one pair under a LUN id; return the id, which is another where somebody was quicker at the first pair."""
         try:
             was_mapped = self._client.post("itl", attr="maplun", lun_name=lun, **pair.wire, lun_id=number)
-        except (NotFound, VendorError) as refused:
+        except REFUSALS as refused:
             self._undo(lun, made)
-            if isinstance(refused, NotFound) or number in self._unused(pair, protocol):
+            if number in self._unused(pair, protocol):
                 raise
             if fixed:
                 raise VendorError(

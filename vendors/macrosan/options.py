@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 
 from blockdrivers.config import TlsOptions
 
@@ -10,7 +10,7 @@ from blockdrivers.config import TlsOptions
 class MacroSanOptions(BaseModel):
     """Options of a MacroSAN backend."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     addresses: list[str] = Field(
         min_length=1,
@@ -32,3 +32,12 @@ class MacroSanOptions(BaseModel):
         le=10,
         description="Size of a volume's snapshot resource, as a part of the volume's; it is made with the first snapshot, and grows.",
     )
+
+    @field_validator("username", "password")
+    @classmethod
+    def _fits_a_header(cls, given: str | SecretStr) -> str | SecretStr:
+        """Refuse what cannot be sent: name and password are part of a header of every request."""
+        plain = given.get_secret_value() if isinstance(given, SecretStr) else given
+        if not plain.isprintable():
+            raise ValueError("holds a control character, which no request can carry")
+        return given

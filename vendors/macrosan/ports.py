@@ -5,10 +5,10 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 
-from blockdrivers.errors import InvalidRequest, VendorError
+from blockdrivers.errors import InvalidRequest
 from blockdrivers.model import Protocol
 from vendors.macrosan import objects
-from vendors.macrosan.client import DevopClient
+from vendors.macrosan.client import REFUSALS, DevopClient
 from vendors.macrosan.objects import TargetPort
 from vendors.macrosan.options import MacroSanOptions
 
@@ -67,7 +67,7 @@ class Ports:
     def _make_target(self, port: TargetPort) -> None:
         try:
             self._client.post("target", port_name=port.port, type=str(port.protocol))
-        except VendorError:
+        except REFUSALS:
             # Another call may have been quicker.
             if not any(found.port == port.port and found.target for found in self.read(port.protocol)):
                 raise

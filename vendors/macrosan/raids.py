@@ -9,9 +9,9 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping, Sequence
 
-from blockdrivers.errors import NotFound, OutOfSpace, VendorError
+from blockdrivers.errors import OutOfSpace
 from vendors.macrosan import objects
-from vendors.macrosan.client import DevopClient
+from vendors.macrosan.client import REFUSALS, DevopClient
 
 
 class RaidSets:
@@ -33,7 +33,7 @@ class RaidSets:
         if chosen:
             try:
                 send(chosen)
-            except (OutOfSpace, NotFound, VendorError):
+            except REFUSALS:
                 self._forget(pool)
             else:
                 self._took(pool, chosen, size)

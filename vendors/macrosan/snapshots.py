@@ -7,12 +7,13 @@ on the interface would keep another process from taking one just before.
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from typing import Final
 
 from blockdrivers.errors import AlreadyExists, InUse, NotFound, VendorError
 from blockdrivers.model import GiB
-from vendors.macrosan.client import DevopClient
-from vendors.macrosan.luns import REFUSALS, Luns
+from vendors.macrosan.client import REFUSALS, DevopClient
+from vendors.macrosan.luns import Luns
 from vendors.macrosan.raids import RaidSets
 
 _log = logging.getLogger(__name__)
@@ -71,7 +72,7 @@ class Snapshots:
             raise NotFound(f"LUN {lun!r} has no snapshot {name!r}.")
         try:
             self._client.delete("snapshot_point", lun_name=lun, pointid=str(number))
-        except VendorError as refused:
+        except REFUSALS as refused:
             if self.point(lun, name) is None:
                 raise NotFound(f"LUN {lun!r} has no snapshot {name!r}.") from refused
             raise InUse(
@@ -116,6 +117,20 @@ class Snapshots:
                 raise
 
     def drop_resource(self, lun: str) -> None:
-        """Delete the resource of a LUN that has no points."""
-        self._client.put("snapshot", "disable", lun_name=lun)
+        """Delete the resource of a LUN whose snapshots were never enabled."""
         self._client.delete("snapshot_resource", lun_name=lun)
+
+    def end(self, lun: str) -> None:
+        """Delete the resource of a LUN that is to be deleted; `InUse` where it has points.
+
+        That destroys points: from when snapshots are disabled on, no other process takes one without enabling them again.
+        """
+        self._client.put("snapshot", "disable", lun_name=lun)
+        try:
+            if count := self.count(lun):
+                raise InUse(f"LUN {lun!r} has {count} snapshots.")
+            self.drop_resource(lun)
+        except (InUse, *REFUSALS):
+            with suppress(*REFUSALS):
+                self._client.put("snapshot", "enable", lun_name=lun)
+            raise
