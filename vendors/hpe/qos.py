@@ -127,17 +127,20 @@ class Rules:
         try:
             self._client.post("volumesets", body={"name": name, "setmembers": [volume]})
         except AlreadyExists:
-            members = self._client.read("volumesets", name).get("setmembers") or []
-            if members == [volume]:
-                return
-            if members:
-                raise InvalidRequest(
-                    f"The volume set {name!r} holds {', '.join(map(str, members))} beside or in place of {volume!r}; mend it on the array."
-                ) from None
             try:
-                self._client.put("volumesets", name, body={"action": _ADD, "setmembers": [volume]})
+                self._complete_set(volume, name)
             except NotFound as gone:
                 raise Busy(f"The volume set {name!r} was removed while it was used.") from gone
+
+    def _complete_set(self, volume: str, name: str) -> None:
+        members = self._client.read("volumesets", name).get("setmembers") or []
+        if members == [volume]:
+            return
+        if members:
+            raise InvalidRequest(
+                f"The volume set {name!r} holds {', '.join(map(str, members))} beside or in place of {volume!r}; mend it on the array."
+            )
+        self._client.put("volumesets", name, body={"action": _ADD, "setmembers": [volume]})
 
     def _sets_with(self, volume: str) -> list[Object]:
         return [item for item in self._client.members("volumesets") if volume in (item.get("setmembers") or [])]
