@@ -356,9 +356,7 @@ class Backend(Attachments):
             checks.supported(self._driver_capabilities().revert, "revert a volume")
 
             def revert() -> Volume:
-                # Only who may revert an exported volume has to know that it is; else the array refuses.
-                volume = self._read_volume(volume_id) if force else self._look_up_volume(volume_id)
-                snapshot = self._look_up_snapshot(snapshot_id, volume_id, exact=False)
+                volume, snapshot = self._look_up_revert(volume_id, snapshot_id, force=force)
                 checks.revertible(volume, snapshot, force=force)
                 try:
                     self._driver.revert_volume(volume, snapshot)
@@ -721,9 +719,19 @@ class Backend(Attachments):
         return self._checked_volume(self._driver.look_up_volume, volume_id)
 
     def _checked_volume(self, read: Callable[[str], Volume], volume_id: str) -> Volume:
-        volume = read(self._volume_name(volume_id))
+        return self._seen_volume(read(self._volume_name(volume_id)), volume_id)
+
+    def _seen_volume(self, volume: Volume, volume_id: str) -> Volume:
         checks.names(volume.name, volume.description, volume_id)
         return self._known(volume, volume_id)
+
+    def _look_up_revert(self, volume_id: str, snapshot_id: str, *, force: bool) -> tuple[Volume, Snapshot]:
+        if force or not self._driver_capabilities().find_snapshots:
+            # Only who may revert an exported volume has to know that it is; else the array refuses.
+            volume = self._read_volume(volume_id) if force else self._look_up_volume(volume_id)
+            return volume, self._look_up_snapshot(snapshot_id, volume_id, exact=False)
+        found = self._driver.look_up_revert(self._volume_name(volume_id), self._snapshot_name(snapshot_id))
+        return self._seen_volume(found[0], volume_id), self._seen_snapshot(found[1], snapshot_id)
 
     def _read_snapshot(self, snapshot_id: str, of_volume: str | None = None) -> Snapshot:
         return self._checked_snapshot(self._driver.get_snapshot, snapshot_id, of_volume, exact=True)
@@ -738,12 +746,14 @@ class Backend(Attachments):
         name = self._snapshot_name(snapshot_id, of_volume)
         if of_volume is not None and not self._driver_capabilities().find_snapshots:
             return self._as_named(name, snapshot_id, of_volume)
-        snapshot = read(name)
-        checks.names(snapshot.name, snapshot.description, snapshot_id)
-        snapshot = replace(snapshot, snapshot_id=snapshot_id, volume_id=naming.identifier_of(snapshot.source_name))
+        snapshot = self._seen_snapshot(read(name), snapshot_id)
         if of_volume is not None and exact:
             checks.of_volume(snapshot, self._volume_name(of_volume), of_volume)
         return snapshot
+
+    def _seen_snapshot(self, snapshot: Snapshot, snapshot_id: str) -> Snapshot:
+        checks.names(snapshot.name, snapshot.description, snapshot_id)
+        return replace(snapshot, snapshot_id=snapshot_id, volume_id=naming.identifier_of(snapshot.source_name))
 
     def _as_named(self, name: str, snapshot_id: str, volume_id: str) -> Snapshot:
         volume = self._volume_name(volume_id)

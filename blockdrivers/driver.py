@@ -279,6 +279,13 @@ class Driver(ABC):
         """Return the snapshot as `get_snapshot` does; whether it is exported may be left out under the terms of `look_up_volume`."""
         return self.get_snapshot(name)
 
+    def look_up_revert(self, volume: str, snapshot: str) -> tuple[Volume, Snapshot]:
+        """Return a volume and the snapshot that it is to be put back to, as `look_up_volume` and `look_up_snapshot` do.
+
+        For arrays that answer several questions in one request. `NotFound` where there is one of them only.
+        """
+        return self.look_up_volume(volume), self.look_up_snapshot(snapshot)
+
     @abstractmethod
     def list_snapshots(self, source: VolumeRef | None = None) -> Iterable[Snapshot]:
         """Yield the snapshots of one volume, or every one of the array."""
