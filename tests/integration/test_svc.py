@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 
 import pytest
@@ -289,6 +290,76 @@ def test_a_volume_with_snapshots_does_not_grow_on_older_levels(lab, model):
         array.extend_volume("v", 2 * GiB)
     assert array.get_volume("v").size == GiB
     array.clone_volume("c", "v", size=2 * GiB)
+
+
+@pytest.mark.parametrize("joins", [True, False], ids=["joined", "one by one"])
+def test_a_clone_whose_mapping_stayed_behind_is_whole_and_grows(lab, joins):
+    """Older levels expand nothing that is in a mapping."""
+    started = lab(G2, joins=joins)
+    array = started.open()
+    array.create_volume("v", GiB, POOL)
+    started.fault("answer", code="CMMVC9999E", operation="*rmlcmap*", count=0)
+    with suppress(VendorError):
+        array.clone_volume("c", "v")
+    started.array.faults.clear()
+    started.fault("answer", code="CMMVC6318E", operation="*rmlcmap*")
+    found = array.clone_volume("c", "v")
+    assert (found.state, found.dependants) == (VolumeState.READY, frozenset())
+    assert array.extend_volume("c", 2 * GiB).size == 2 * GiB
+    assert started.state("copies") == []
+    assert array.sweep() == []
+
+
+def test_a_clone_whose_name_is_taken_meanwhile_leaves_nothing(lab):
+    started = lab(copy_seconds=0.6)
+    array, other = started.open(), started.open()
+    array.create_volume("v", GiB, POOL)
+
+    def take():
+        deadline = time.monotonic() + 5
+        while not started.state("copies") and time.monotonic() < deadline:
+            time.sleep(0.01)
+        other.create_volume("c", 2 * GiB, POOL)
+
+    thread = threading.Thread(target=take)
+    thread.start()
+    with pytest.raises(AlreadyExists, match="size"):
+        array.clone_volume("c", "v")
+    thread.join()
+    assert sorted(volume["name"] for volume in started.state("volumes")) == ["bdvl-c", "bdvl-v"]
+    assert array.sweep() == []
+
+
+@pytest.mark.parametrize("rest", [False, True], ids=["ssh", "rest"])
+def test_a_revert_begins_only_where_both_are_there_and_nobody_sees_the_volume(lab, rest):
+    started = lab()
+    array = started.open(rest=rest)
+    array.create_volume("v", GiB, POOL)
+    with pytest.raises(NotFound, match="bdsl-s"):
+        array.revert_volume("v", "s")
+    array.create_snapshot("s", "v")
+    with pytest.raises(NotFound, match="bdvl-w"):
+        array.revert_volume("w", "s")
+    array.create_volume("w", GiB, POOL)
+    with pytest.raises(InvalidRequest, match="not of volume"):
+        array.revert_volume("w", "s")
+    array.export("v", ISCSI, Protocol.ISCSI)
+    with pytest.raises(InUse, match="exported"):
+        array.revert_volume("v", "s")
+    assert len(started.state("copies")) == 1
+    array.revert_volume("v", "s", force=True)
+
+
+@pytest.mark.parametrize("model", [FLASHSYSTEM, G2])
+def test_a_move_that_was_cut_off_goes_on(lab, model):
+    started = lab(model, copy_seconds=0.8)
+    array = started.open()
+    array.create_volume("v", GiB, POOL)
+    with pytest.raises(DeadlineExceeded, match="under way"):
+        array.retype_volume("v", pool=OTHER, timeout=0.3)
+    moved = array.retype_volume("v", pool=OTHER)
+    assert (moved.pool, array.get_volume("v").pool) == (OTHER, OTHER)
+    assert len(kinds(started)["v"]) == 1
 
 
 @pytest.mark.parametrize("model", [FLASHSYSTEM, G5])
@@ -607,6 +678,38 @@ def test_no_operation_needs_more_round_trips_than_its_target(model):
         svc_rows.warm_up(backend)
         found = {row.title: (svc_rows.counted(array, backend, row)[0], row.target) for row in svc_rows.rows(model)}
     assert {title: pair for title, pair in found.items() if pair[1] is not None and pair[0] > pair[1]} == {}
+
+
+@pytest.mark.parametrize("model", svc_rows.MODELS)
+def test_targets_are_what_the_cinder_driver_needs_or_half_of_that_from_four_on(model):
+    missed = set()
+    for row in svc_rows.rows(model):
+        theirs = re.match(r"\d+", row.cinder)
+        if theirs is not None:
+            least = int(theirs[0])
+            assert row.target is not None
+            if row.target > (least // 2 if least >= 4 else least):
+                missed.add(row.title)
+    # That driver has its own task remove the old copy.
+    assert missed == (set() if model == FLASHSYSTEM else {"move to another pool"})
+
+
+@pytest.mark.parametrize("model", [FLASHSYSTEM, G2])
+def test_waiting_costs_inquiries_and_nothing_else(lab, model):
+    started = lab(model, copy_seconds=0.4)
+    array = started.open()
+    array.create_volume("v", GiB, POOL)
+    array.create_snapshot("s", "v")
+    stem = "fc" if model == FLASHSYSTEM else "lc"
+    for step, look, rest in (
+        (lambda: array.clone_volume("c", "v"), f"ls{stem}map?filter", 3),
+        (lambda: array.revert_volume("v", "s"), f"ls{stem}map?filter", 3),
+        (lambda: array.retype_volume("c", pool=OTHER), "lsvdisk", 2 if model == FLASHSYSTEM else 3),
+    ):
+        counted = started.operations(step)
+        looks = counted.pop(look)
+        assert 1 <= looks <= 8
+        assert sum(counted.values()) == rest
 
 
 @pytest.mark.parametrize("kind", ["drop_before", "drop_after", "http_500", "http_503", "busy", "garbage", "session_expired"])

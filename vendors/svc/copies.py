@@ -22,17 +22,21 @@ from blockdrivers.errors import (
     NotFound,
     NotSupported,
     OutOfSpace,
+    ProtocolError,
     StaleReference,
     VendorError,
 )
 from blockdrivers.model import Snapshot, Volume
 from vendors.svc import codes, objects
 from vendors.svc.client import Refused, SvcClient, present
-from vendors.svc.grammar import Call, Section
+from vendors.svc.grammar import Ask, Call, Section
 from vendors.svc.mappings import Begun, Mappings
 from vendors.svc.objects import CopyMap
 from vendors.svc.variants import Features
 from vendors.svc.volumes import Provisioning, Volumes
+
+_FIRST_LOOK = 0.05
+"""Seconds after which a move is looked at that had not ended when it was begun."""
 
 
 class Clones:
@@ -61,12 +65,16 @@ class Clones:
                 self._confirm(begun, spec, helper)
             elif earlier.waits:
                 self._mappings.start(earlier)
-            self._mappings.follow(earlier.id if earlier else begun.map_id, helper)
+            done: CopyMap | None = self._mappings.complete(earlier or _made(begun))
+            if done is not None and (spec.size > size or done.status == "copying"):
+                # It cannot go along with the renaming: what grows is in no mapping, and what others hold is stopped first.
+                self._mappings.take_down(done)
+                done = None
         except BlockDriversError as error:
             raise self._undone(error, source, helper) from error
         if spec.size > size:
             self._volumes.extend(helper, size, spec.size)
-        return self._named(spec, helper)
+        return self._named(spec, helper, done)
 
     def _confirm(self, begun: Begun, spec: VolumeSpec, helper: str) -> None:
         """Raise why the copy did not begin, or that there is such a volume already."""
@@ -76,19 +84,44 @@ class Clones:
             self.abandon(helper)
             raise AlreadyExists(f"Volume {spec.name!r} exists.")
 
-    def _named(self, spec: VolumeSpec, helper: str) -> Volume:
-        """Give a clone that is whole its name. Where the answer is lost, look before all is copied again."""
-        rename, whole = Call("chvdisk", helper, {"name": spec.name}, changes=True), self._volumes.detail(spec.name)
-        try:
-            _, (found,) = self._client.change_and_read(rename, whole)
-        except Ambiguous:
+    def _named(self, spec: VolumeSpec, helper: str, done: CopyMap | None) -> Volume:
+        """Give a clone that is whole its name, and remove its mapping where it still has one.
+
+        In this order: while the name is not given, the mapping tells that the bytes are there. One that stays behind a clone that
+        has its name hinders nothing. Where the answer is lost, look before all is copied again.
+        """
+        calls = [Call("chvdisk", helper, {"name": spec.name}, changes=True)]
+        if done is not None:
+            calls.append(self._mappings.removing(done))
+        whole = self._volumes.detail(spec.name)
+        refused, found = self._carried_out(calls, whole)
+        if refused is not None and refused.position == 0:
+            raise self._unnamed(refused.error, spec, helper) from refused.error
+        if found is None:
+            # It has its name; what became of the mapping is open.
+            if done is not None:
+                self._mappings.take_down(done)
             found = self._client.read(whole)[0]
-            if not found:
-                _, (found,) = self._client.change_and_read(rename, whole)
-        except NotFound as gone:
-            raise Busy(f"The copy for {spec.name!r} was removed, or named, by somebody else.") from gone
         item, *copies = present(found, f"volume {spec.name!r}")
         return objects.volume(item, copies, [], mapped=False)
+
+    def _carried_out(self, calls: Sequence[Call], whole: Ask) -> tuple[Refused | None, Sequence[Section] | None]:
+        """Send the last changes of a clone; return the first refusal, or else the clone where nothing is open."""
+        try:
+            refused, answers = self._client.carry_out(calls, whole)
+        except Ambiguous:
+            if self._client.read(whole)[0]:
+                return None, None
+            refused, answers = self._client.carry_out(calls, whole)
+        return refused, None if refused else answers[0]
+
+    def _unnamed(self, error: BlockDriversError, spec: VolumeSpec, helper: str) -> BlockDriversError:
+        """Return what to raise where a clone could not be given its name."""
+        if isinstance(error, NotFound):
+            return Busy(f"The copy for {spec.name!r} was removed, or named, by somebody else.")
+        if isinstance(error, AlreadyExists):
+            self.abandon(helper)
+        return error
 
     def abandon(self, helper: str) -> None:
         """Remove a clone that is not whole, its mapping included; an absent one counts as removed."""
@@ -138,23 +171,21 @@ class Reverts:
     def run(self, volume: Volume, snapshot: Snapshot) -> None:
         """Copy a snapshot's bytes back and return when all are there."""
         begun = self._mappings.begin(snapshot.name, volume.name, copies=True, restore=True)
-        map_id = begun.map_id
-        if begun.refused is not None:
-            map_id = self._after(begun.refused, volume, snapshot)
+        made = _made(begun) if begun.refused is None else self._after(begun.refused, volume, snapshot)
         note(f"volume {volume.name} is being reverted to {snapshot.name}")
-        self._mappings.follow(map_id, volume.name)
+        self._mappings.take_down(self._mappings.complete(made))
 
-    def _after(self, refused: Refused, volume: Volume, snapshot: Snapshot) -> str:
+    def _after(self, refused: Refused, volume: Volume, snapshot: Snapshot) -> CopyMap:
         """Go on with the mapping that an earlier call has made; where the array will not start one, leave none."""
         if isinstance(refused.error, AlreadyExists):
             found = self._earlier(volume, snapshot)
             if found.waits:
                 self._mappings.start(found, restore=True)
-            return found.id
+            return found
         if isinstance(refused.error, InvalidRequest | NotSupported | VendorError):
             for left in self._volumes.maps_of_target(volume.name):
                 if left.waits and left.source == snapshot.name:
-                    self._mappings.discard(left.id)
+                    self._mappings.discard(left.name)
         raise refused.error
 
     def _earlier(self, volume: Volume, snapshot: Snapshot) -> CopyMap:
@@ -168,7 +199,7 @@ class Reverts:
             # Of a cut-off revert to another snapshot, all bytes are back and only its mapping is left.
             self._mappings.take_down(found)
         elif found.waits or found.status == "stopped":
-            self._mappings.discard(found.id)
+            self._mappings.discard(found.name)
         else:
             raise InUse(f"Volume {volume.name!r} is being copied to from {found.source!r}; wait until that has ended.")
         raise Busy(f"What was left of a revert of {volume.name!r} to {found.source!r} has been removed.")
@@ -186,16 +217,29 @@ class Moves:
     def run(self, volume: Volume, spec: VolumeSpec) -> Volume:
         """Return the volume once it is where and what was asked for."""
         note(f"the move of volume {volume.name} is under way")
-        wait_until(lambda: self._step(spec), what=f"the move of volume {volume.name}")
+        is_there = (volume.pool, volume.thin) == (spec.pool, spec.thin)
+        copies = self._copies(spec) if is_there else self._begun(spec)
+        if not self._ended(copies, spec):
+            what = f"the move of volume {volume.name}"
+            wait_until(lambda: self._ended(self._copies(spec), spec), what=what, delay=_FIRST_LOOK)
         return replace(volume, pool=spec.pool, thin=spec.thin)
 
-    def _step(self, spec: VolumeSpec) -> bool | None:
-        """Do what is next; tell whether the move has ended.
+    def _begun(self, spec: VolumeSpec) -> Sequence[Section]:
+        """Add the copy that the volume is to become; where the array refuses, an earlier call may have. Return the copies."""
+        try:
+            return self._added(spec)
+        except (InUse, InvalidRequest, LimitReached, OutOfSpace, VendorError):
+            copies = self._copies(spec)
+            if len(copies) == 1:
+                raise
+            return copies
+
+    def _ended(self, copies: Sequence[Section], spec: VolumeSpec) -> bool | None:
+        """Tell whether the move has ended; None where it has not. What it takes meanwhile is done.
 
         A mirrored volume is left alone where the array marks a copy that is to go; where it does not, the second copy of a volume
         cannot be told from that of a cut-off move.
         """
-        copies = present(self._client.read(self._volumes.detail(spec.name))[0], f"volume {spec.name!r}")[1:]
         primary = next((copy for copy in copies if copy.get("primary") != "no"), copies[0])
         others = [copy for copy in copies if copy is not primary]
         if any(copy.get("auto_delete") == "yes" for copy in copies):
@@ -203,20 +247,43 @@ class Moves:
         if _is_wanted(primary, spec):
             return True
         if not others:
-            self._add(spec)
-        elif self._marks_old_copy or not _is_wanted(others[0], spec):
+            return self._ended(self._added(spec), spec)
+        if self._marks_old_copy or not _is_wanted(others[0], spec):
             raise InUse(f"Volume {spec.name!r} is mirrored; remove its second copy first.")
-        elif others[0].get("sync") != "no":
-            self._client.change("rmvdiskcopy", spec.name, copy=primary.text("copy_id"))
-        return None
+        if others[0].get("sync") == "no":
+            return None
+        old = {"copy": primary.text("copy_id")}
+        return self._ended(self._changed(Call("rmvdiskcopy", spec.name, old, changes=True), spec), spec)
 
-    def _add(self, spec: VolumeSpec) -> None:
-        flags = self._kinds.flags(spec.pool, thin=spec.thin)
+    def _added(self, spec: VolumeSpec) -> Sequence[Section]:
+        flags = {"mdiskgrp": spec.pool, "autodelete": self._marks_old_copy, **self._kinds.flags(spec.pool, thin=spec.thin)}
         try:
-            self._client.change("addvdiskcopy", spec.name, mdiskgrp=spec.pool, autodelete=self._marks_old_copy, **flags)
+            return self._changed(Call("addvdiskcopy", spec.name, flags, changes=True), spec)
         except NotFound as gone:
             self._volumes.section(spec.name)
             raise StaleReference(f"The array's pool {spec.pool!r} has gone or has another name now.") from gone
+
+    def _changed(self, call: Call, spec: VolumeSpec) -> Sequence[Section]:
+        """Change a volume's copies and return them as they are then."""
+        _, (found,) = self._client.change_and_read(call, self._volumes.detail(spec.name))
+        return _copies_of(found, spec)
+
+    def _copies(self, spec: VolumeSpec) -> Sequence[Section]:
+        return _copies_of(self._client.read(self._volumes.detail(spec.name))[0], spec)
+
+
+def _copies_of(found: Sequence[Section] | None, spec: VolumeSpec) -> Sequence[Section]:
+    _, *copies = present(found, f"volume {spec.name!r}")
+    if not copies:
+        raise ProtocolError(f"The array shows no copy of volume {spec.name!r}.")
+    return copies
+
+
+def _made(begun: Begun) -> CopyMap:
+    """Return the mapping of a copy that was not refused."""
+    if begun.made is None:
+        raise ProtocolError("The array neither made a copy mapping nor refused it.")
+    return begun.made
 
 
 def _is_wanted(copy: Section, spec: VolumeSpec) -> bool:

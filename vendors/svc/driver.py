@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 from blockdrivers.driver import Capabilities, ChapRules, Driver, SnapshotSpec, Source, VolumeSpec
 from blockdrivers.errors import InUse, InvalidRequest, NotFound, StaleReference
 from blockdrivers.model import (
-    Dependant,
     Export,
     Host,
     InitiatorFacts,
@@ -166,6 +165,9 @@ class SvcDriver(Driver):
         try:
             self._volumes.extend(volume.name, volume.size, size)
         except InUse as refused:
+            if self._mappings.tidy(volume.name):
+                self._volumes.extend(volume.name, volume.size, size)
+                return
             raise _in_use(f"Volume {volume.name!r} cannot grow while it has snapshots or is copied.", refused) from refused
 
     def delete_volume(self, volume: Volume) -> None:
@@ -209,6 +211,11 @@ class SvcDriver(Driver):
         """``lsvdisk`` and the mapping onto it."""
         return self._snapshots.look_up(name)
 
+    def look_up_revert(self, volume: str, snapshot: str) -> tuple[Volume, Snapshot]:
+        """``lsvdisk`` of both, the mapping onto the snapshot, and which hosts see the volume: the array would revert under them."""
+        found, shown = self._snapshots.look_up_with(snapshot, volume)
+        return shown, found
+
     def list_snapshots(self, source: VolumeRef | None = None) -> Iterable[Snapshot]:
         """``lsfcmap``, ``lsvdisk`` and all host mappings."""
         return self._snapshots.every(source)
@@ -222,9 +229,7 @@ class SvcDriver(Driver):
         return self._snapshots.create_group(specs)
 
     def revert_volume(self, volume: Volume, snapshot: Snapshot) -> None:
-        """``mkfcmap`` back, ``startfcmap -prep -restore`` (sheet, 3.5); the array would do so under a host's feet."""
-        if Dependant.EXPORT not in volume.dependants and self._parts.hosts.seen(volume.name):
-            raise InUse(f"Volume {volume.name!r} is exported.")
+        """``mkfcmap`` back, ``startfcmap -prep -restore`` (sheet, 3.5)."""
         self._reverts.run(volume, snapshot)
 
     # Exports

@@ -20,6 +20,8 @@ from vendors.svc.objects import CopyMap
 from vendors.svc.variants import Variant
 from vendors.svc.volumes import Volumes
 
+_FIRST_LOOK = 0.05
+"""Seconds after which a mapping is looked at that was not there yet when it was made."""
 _SNAPSHOT_RATE = 0
 _NAME_BYTES = 8
 
@@ -29,14 +31,12 @@ class Begun:
     """A mapping that holds its moment, or why there is none.
 
     Attributes:
-        map_id: the mapping.
-        target: section of its target.
+        made: the mapping, as it was seen first.
         answers: what was asked for besides.
         refused: which of the changes was refused.
     """
 
-    map_id: str = ""
-    target: Section | None = None
+    made: CopyMap | None = None
     answers: Sequence[Sequence[Section] | None] = ()
     refused: Refused | None = None
 
@@ -88,30 +88,29 @@ class Mappings:
         """
         name = f"bd{secrets.token_hex(_NAME_BYTES)}"
         calls = [*before, self.joining(source, target, copies=copies, name=name), self._starting(name, restore=restore)]
-        asks = (self._volumes.detail(target), self._volumes.maps(target_vdisk_name=target), *also)
-        refused, answers = self._client.carry_out(calls, *asks)
+        refused, answers = self._client.carry_out(calls, self._volumes.maps(target_vdisk_name=target), *also)
         if refused is not None:
             return Begun(refused=refused)
-        found, rows, *others = answers
+        rows, *others = answers
         made = next(iter(objects.copy_maps(rows)), None)
-        if made is None or not found:
+        if made is None:
             raise Busy(f"The copy mapping onto {target!r} was removed while it was made.")
         self._await_moment(made)
-        return Begun(made.id, found[0], others)
+        return Begun(made, others)
 
     def _starting(self, reference: str, *, restore: bool, prepared: bool = False) -> Call:
         return Call(f"start{self._stem}map", reference, {"prep": not prepared, "restore": restore}, changes=True)
 
     def _await_moment(self, made: CopyMap) -> None:
         if not made.holds_moment:
-            note(f"the copy mapping {made.id} is being prepared")
-            wait_until(lambda: self._moment(made.id), what=f"copy mapping {made.id} to hold its moment")
+            note(f"the copy mapping {made.name} is being prepared")
+            wait_until(lambda: self._moment(made.name), what=f"copy mapping {made.name} to hold its moment", delay=_FIRST_LOOK)
 
     def start(self, found: CopyMap, *, restore: bool = False) -> Section:
         """Start a mapping that an earlier call has made; one that has begun already is left alone. Return its target's section."""
-        asks = (self._volumes.detail(found.target), self.by_id(found.id))
+        asks = (self._volumes.detail(found.target), self.named(found.name))
         try:
-            call = self._starting(found.id, restore=restore, prepared=found.status == "prepared")
+            call = self._starting(found.name, restore=restore, prepared=found.status == "prepared")
             _, (item, rows) = self._client.change_and_read(call, *asks)
         except Busy as refused:
             if refused.vendor_code not in codes.WRONG_STATE:
@@ -122,7 +121,7 @@ class Mappings:
                 raise
         made = next(iter(objects.copy_maps(rows)), None)
         if made is None:
-            raise Busy(f"The copy mapping {found.id} was removed while it was started.")
+            raise Busy(f"The copy mapping {found.name} was removed while it was started.")
         self._await_moment(made)
         return present(item, f"volume {found.target!r}")[0]
 
@@ -140,25 +139,30 @@ class Mappings:
             if not _all_begun(objects.copy_maps(rows)):
                 raise
         if not all(found.holds_moment for found in objects.copy_maps(rows)):
-            wait_until(lambda: self._group_moment(group), what=f"consistency group {group} to hold its moment")
+            wait_until(lambda: self._group_moment(group), what=f"consistency group {group} to hold its moment", delay=_FIRST_LOOK)
         return answers
 
-    def by_id(self, map_id: str) -> Ask:
+    def named(self, name: str) -> Ask:
         """Ask for one mapping; its absence is an empty table."""
-        return self._volumes.maps(id=map_id)
+        return self._volumes.maps(name=name)
 
-    def follow(self, map_id: str, target: str) -> None:
-        """Wait until every byte has been copied, then take the mapping down."""
-        note(f"the copy onto {target} is under way")
-        done = wait_until(lambda: self._copied(map_id, target), what=f"the copy onto {target}")
-        self.take_down(done)
+    def complete(self, begun: CopyMap) -> CopyMap:
+        """Wait until every byte has been copied, and return the mapping as it is then."""
+        if begun.is_complete and begun.holds_moment:
+            return begun
+        note(f"the copy onto {begun.target} is under way")
+        return wait_until(lambda: self._copied(begun.name, begun.target), what=f"the copy onto {begun.target}", delay=_FIRST_LOOK)
 
     def take_down(self, found: CopyMap) -> None:
         """Remove a mapping whose bytes are all copied; one that others keep ``copying`` is stopped first (sheet, trap 7)."""
         if found.status == "copying":
-            self._client.change(f"stop{self._stem}map", found.id, split=True)
-            wait_until(lambda: self._at_rest(found.id), what=f"copy mapping {found.id} to stop")
+            self._client.change(f"stop{self._stem}map", found.name, split=True)
+            wait_until(lambda: self._at_rest(found.name), what=f"copy mapping {found.name} to stop")
         self._remove(found, force=found.status == "copying")
+
+    def removing(self, found: CopyMap) -> Call:
+        """Return the call that removes a complete mapping which nothing holds."""
+        return Call(f"rm{self._stem}map", found.name, changes=True)
 
     def tidy(self, name: str) -> bool:
         """Take down the complete copies that a volume is still part of; tell whether there was one."""
@@ -169,27 +173,27 @@ class Mappings:
             self.take_down(found)
         return bool(over)
 
-    def discard(self, map_id: str) -> None:
+    def discard(self, name: str) -> None:
         """Remove a mapping that was never started; an absent one counts as removed."""
         with suppress(NotFound):
-            self._client.change(f"rm{self._stem}map", map_id, force=True)
+            self._client.change(f"rm{self._stem}map", name, force=True)
 
     def _remove(self, found: CopyMap, *, force: bool) -> None:
         """Remove a complete mapping. The bytes are there: an answer that was lost must not have them all copied again."""
         try:
-            self._client.change(f"rm{self._stem}map", found.id, force=force)
+            self._client.change(f"rm{self._stem}map", found.name, force=force)
         except NotFound:
             return
         except Ambiguous:
-            if self._client.read(self.by_id(found.id))[0]:
+            if self._client.read(self.named(found.name))[0]:
                 raise
 
-    def _moment(self, map_id: str) -> bool | None:
-        found = objects.copy_maps(self._client.read(self.by_id(map_id))[0])
+    def _moment(self, name: str) -> bool | None:
+        found = objects.copy_maps(self._client.read(self.named(name))[0])
         if not found:
-            raise NotFound(f"The copy mapping {map_id} was removed before it held its moment.")
+            raise NotFound(f"The copy mapping {name} was removed before it held its moment.")
         if found[0].status == "stopped":
-            raise VendorError(f"The copy mapping {map_id} was stopped; look for the array's alarms.")
+            raise VendorError(f"The copy mapping {name} was stopped; look for the array's alarms.")
         return True if found[0].holds_moment else None
 
     def _group_moment(self, group: str) -> bool | None:
@@ -198,16 +202,16 @@ class Mappings:
             raise VendorError(f"The consistency group {group} was stopped; look for the array's alarms.")
         return True if all(each.holds_moment for each in found) else None
 
-    def _copied(self, map_id: str, target: str) -> CopyMap | None:
-        found = objects.copy_maps(self._client.read(self.by_id(map_id))[0])
+    def _copied(self, name: str, target: str) -> CopyMap | None:
+        found = objects.copy_maps(self._client.read(self.named(name))[0])
         if not found or found[0].target != target:
             raise Busy(f"The copy onto {target} was taken away before it was seen to be complete; it begins anew.")
         if found[0].status in {"stopping", "stopped"}:
             raise VendorError(f"The copy onto {target} was stopped; look for the array's alarms.")
         return found[0] if found[0].is_complete else None
 
-    def _at_rest(self, map_id: str) -> bool | None:
-        found = objects.copy_maps(self._client.read(self.by_id(map_id))[0])
+    def _at_rest(self, name: str) -> bool | None:
+        found = objects.copy_maps(self._client.read(self.named(name))[0])
         return True if not found or found[0].status in {"stopped", "idle_or_copied"} else None
 
 

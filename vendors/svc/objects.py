@@ -20,9 +20,15 @@ _MANY: Final = "many"
 
 @dataclass(frozen=True, slots=True)
 class CopyMap:
-    """A point-in-time mapping."""
+    """A point-in-time mapping.
+
+    Attributes:
+        id: may come to be another mapping's once this one has gone.
+        name: how commands refer to it. Those that this library makes bear a name that no other will ever have.
+    """
 
     id: str
+    name: str
     source: str
     source_id: str
     target: str
@@ -58,6 +64,7 @@ def copy_map(row: Section) -> CopyMap:
     """Translate a row of ``lsfcmap``."""
     return CopyMap(
         row.text("id"),
+        row.text("name"),
         row.text("source_vdisk_name"),
         row.text("source_vdisk_id"),
         row.text("target_vdisk_name"),

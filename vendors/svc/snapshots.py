@@ -22,12 +22,12 @@ from blockdrivers.errors import (
     StaleReference,
     TransportError,
 )
-from blockdrivers.model import Snapshot, VolumeRef
+from blockdrivers.model import Snapshot, Volume, VolumeRef
 from blockdrivers.naming import Kind, kind_of
 from vendors.svc import codes, objects
 from vendors.svc.client import BYTES, Refused, SvcClient, present
 from vendors.svc.grammar import Ask, Call, Section
-from vendors.svc.mappings import Mappings
+from vendors.svc.mappings import Begun, Mappings
 from vendors.svc.objects import CopyMap
 from vendors.svc.variants import Variant
 from vendors.svc.volumes import Provisioning, Volumes
@@ -71,6 +71,13 @@ class Snapshots:
         found, rows = self._client.read(*self._asks(name))
         return self._read(name, found, rows, mapped=False)
 
+    def look_up_with(self, name: str, volume: str) -> tuple[Snapshot, Volume]:
+        """Return a snapshot and a volume with the hosts that see that, in one round trip over SSH."""
+        mapped = Ask("lsvdiskhostmap", volume)
+        found, rows, item, mappings = self._client.read(*self._asks(name), self._volumes.detail(volume), mapped)
+        shown = self._volumes.shown(volume, item, mappings)
+        return self._read(name, found, rows, mapped=False), shown
+
     def _asks(self, name: str) -> tuple[Ask, Ask]:
         return self._volumes.detail(name), self._volumes.maps(target_vdisk_name=name)
 
@@ -101,10 +108,8 @@ class Snapshots:
         """Take a snapshot and return it once it holds its moment."""
         target = _Target(spec, self._volumes.section(spec.source.name))
         try:
-            begun = self._mappings.begin(spec.source.name, spec.name, copies=False, before=[self._making(target)])
-            if begun.target is not None:
-                return _snapshot(begun.target, target)
-            return self._continued(self._after(begun.refused, target))
+            begun = self._begin(target, self._making(target))
+            return self._taken(begun, target) or self._continued(self._after(begun.refused, target))
         except BlockDriversError as error:
             self._undo_refused(error, [target])
             raise
@@ -115,10 +120,21 @@ class Snapshots:
             raise AlreadyExists(f"Snapshot {target.spec.name!r} exists.")
         if target.taken is not None:
             return _snapshot(self._mappings.start(target.taken), target)
-        begun = self._mappings.begin(target.spec.source.name, target.spec.name, copies=False)
-        if begun.target is None:
-            self._explain(begun.refused, target, joining=0)
-        return _snapshot(begun.target, target)
+        begun = self._begin(target)
+        return self._taken(begun, target) or self._explain(begun.refused, target, joining=0)
+
+    def _begin(self, target: _Target, *before: Call) -> Begun:
+        """Give a snapshot's volume its mapping and moment, and read it."""
+        source, name = target.spec.source.name, target.spec.name
+        return self._mappings.begin(source, name, copies=False, before=before, also=[self._volumes.detail(name)])
+
+    def _taken(self, begun: Begun, target: _Target) -> Snapshot | None:
+        """Return a snapshot that holds its moment; None where its mapping was refused."""
+        if begun.refused is not None:
+            return None
+        if not begun.answers[0]:
+            raise Busy(f"Snapshot {target.spec.name!r} was removed while it was made.")
+        return _snapshot(begun.answers[0][0], target)
 
     def delete_unused(self, name: str) -> None:
         """Delete a snapshot; `InUse` while a host sees it or bytes are copied from it.
@@ -142,12 +158,10 @@ class Snapshots:
         """Take snapshots of several volumes at one moment, through a consistency group that is gone afterwards."""
         items = self._sources(specs)
         group = group_of(specs)
-        with suppress(AlreadyExists):
-            # One that is there is an earlier call's, cut off.
-            self._client.change(f"mk{self._stem}consistgrp", name=group)
         made: list[_Target] = []
         try:
-            for spec, item in zip(specs, items, strict=True):
+            made.append(self._first_member(specs[0], items[0], group))
+            for spec, item in zip(specs[1:], items[1:], strict=True):
                 made.append(self._member(spec, item, group))
             found = self._mappings.start_group(group, *(self._volumes.detail(spec.name) for spec in specs))
         except BlockDriversError as error:
@@ -194,6 +208,26 @@ class Snapshots:
     def _ungroup(self, name: str) -> None:
         with suppress(NotFound):
             self._client.change(f"rm{self._stem}consistgrp", name, force=True)
+
+    def _first_member(self, spec: SnapshotSpec, source: Section, group: str) -> _Target:
+        """Make the group, and the first snapshot's volume and mapping in it, in one round trip over SSH."""
+        target = _Target(spec, source)
+        joining = self._mappings.joining(spec.source.name, spec.name, copies=False, group=group)
+        forming = Call(f"mk{self._stem}consistgrp", flags={"name": group}, changes=True)
+        refused, _ = self._client.carry_out([self._making(target), forming, joining])
+        if refused is None:
+            return target
+        if refused.position > 1:
+            self._explain(refused, target, joining=2)
+        made = [target] if refused.position == 1 else []
+        if not made:
+            # The group may have been made all the same.
+            refused, _ = self._client.carry_out([forming])
+        if refused is not None and not isinstance(refused.error, AlreadyExists):
+            self._undo_refused(refused.error, made)
+            raise refused.error
+        # A group that is there is an earlier call's, cut off.
+        return self._member(spec, source, group)
 
     def _member(self, spec: SnapshotSpec, source: Section, group: str) -> _Target:
         """Make a snapshot's volume and its mapping in the group, or find them."""

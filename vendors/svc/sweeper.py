@@ -76,7 +76,7 @@ class Sweeper:
             if found.is_complete:
                 self.mappings.take_down(found)
             elif _is_over(found):
-                self.mappings.discard(found.id)
+                self.mappings.discard(found.name)
 
     def _remove_snapshot(self, name: str) -> None:
         if not self.snapshots.get(name).ready:

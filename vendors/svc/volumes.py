@@ -149,6 +149,10 @@ class Volumes:
         found, unfinished = self._read(name)
         return self._unfinished(name, unfinished) if found is None else objects.volume(found[0], found[1:], [], mapped=False)
 
+    def shown(self, name: str, found: Sequence[Section] | None, mappings: Sequence[Section] | None) -> Volume:
+        """Return a volume from what was read of it and of the hosts that see it; one that is absent may be an unfinished clone."""
+        return objects.volume(found[0], found[1:], [], mapped=bool(mappings)) if found else self.look_up(name)
+
     def _read(self, name: str, *ask: Ask) -> tuple[Sequence[Section] | None, Sequence[Section] | None]:
         """Return a volume's sections and what was asked for besides; of one that is absent, None and its helper's."""
         helper = [self.detail(found) for found in (helper_of(name),) if found]
