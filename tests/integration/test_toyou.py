@@ -9,11 +9,13 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
 from benchmarks import toyou as bench
 from blockdrivers.backend import Backend
+from blockdrivers.driver import Capabilities
 from blockdrivers.errors import (
     AlreadyExists,
     Ambiguous,
@@ -112,6 +114,19 @@ def test_facts(started, backend):
     ]
     assert backend.licences() == {}
     assert list(backend.initiators()) == []
+
+
+def test_what_the_array_cannot_tell_is_documented(backend):
+    declared = backend.capabilities
+    ordinary = Capabilities(protocols=declared.protocols)
+    limits = {
+        "list_objects", "find_snapshots", "list_exports", "host_objects", "tells_wwn", "serial_clones", "revert_to_any", "thin_pools"
+    }  # fmt: skip
+    differing = {name for name in limits if getattr(declared, name) != getattr(ordinary, name)}
+    assert differing == limits
+    for page in ("adapters/toyou.md", "semantics.md"):
+        text = (Path(__file__).parents[2] / "docs" / page).read_text(encoding="utf-8")
+        assert {name for name in differing if f"`{name}" not in text} == set()
 
 
 def test_a_lost_controller_is_degraded(started, backend):
