@@ -182,8 +182,11 @@ class _Source:
             first = error.errors(include_url=False, include_context=False)[0]
             inner = tuple(first["loc"])
             secret = _is_secret(model, inner)
-            got = "" if secret or first["type"] == "missing" else f"; got {_shown(first['input'])}"
-            raise ConfigurationError(f"{self.place((*where, *inner))}: {first['msg']}{got}.") from None
+            # A rule of ours says itself what is wrong with several fields together, or names the value.
+            ours, shown, said = first["type"] == "value_error", _shown(first["input"]), first["msg"].removeprefix("Value error, ")
+            untold = secret or first["type"] == "missing" or (ours and (isinstance(first["input"], dict | list) or shown in said))
+            got = "" if untold else f"; got {shown}"
+            raise ConfigurationError(f"{self.place((*where, *inner))}: {said}{got}.") from None
 
     def place(self, where: Sequence[str | int]) -> str:
         """Return file, line and field of a path of keys; the nearest line that exists for a missing field."""

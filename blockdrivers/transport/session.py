@@ -9,7 +9,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Generic, Protocol, TypeVar
 
 from blockdrivers.deadline import remaining
@@ -71,8 +71,12 @@ class Failover(Generic[ControllerT]):
         """
         problems: list[str] = []
         lost = False
-        for _ in self.controllers:
-            controller = self.controllers[self._current]
+        untried = list(self.controllers)
+        while untried:
+            # Other threads may turn away meanwhile, and back: each controller gets its one attempt all the same.
+            current = self.controllers[self._current]
+            controller = next((each for each in untried if each is current), untried[0])
+            untried = [each for each in untried if each is not controller]
             try:
                 return send(controller)
             except NotSent as error:
@@ -118,10 +122,11 @@ class Pool(Generic[ConnectionT]):
             connection = connection or self._new()
             yield connection
         finally:
-            if self._closed and connection is not None:
-                connection.close()
-                connection = None
             self._idle.put(connection)
+            if self._closed:
+                self.drain()
+                # Whoever waits for one is told.
+                self._idle.put(None)
 
     def refuse_when_closed(self) -> None:
         """Raise `TransportError` once the pool is closed."""
@@ -136,10 +141,11 @@ class Pool(Generic[ConnectionT]):
 
     def drain(self) -> None:
         """Close what is not lent; the rest closes when it comes back."""
-        while not self._idle.empty():
-            idle = self._idle.get_nowait()
-            if idle is not None:
-                idle.close()
+        with suppress(queue.Empty):
+            while True:
+                idle = self._idle.get_nowait()
+                if idle is not None:
+                    idle.close()
 
 
 class Refusals:

@@ -22,7 +22,8 @@ _KEY_FIELDS = 2
 class HostKeyOptions(BaseModel):
     """Host keys are verified unless ``verify: false`` is said in so many words.
 
-    Where nothing else is said, the files known_hosts of this account and of this machine are asked, as OpenSSH does.
+    Any of the ways below accepts a key. Where nothing else is said, the files known_hosts of this account and of this machine are
+    asked, as OpenSSH does.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)

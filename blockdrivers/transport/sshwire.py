@@ -6,11 +6,12 @@ import logging
 import selectors
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import paramiko
+from paramiko.hostkeys import HostKeyEntry, InvalidHostKey
 
 from blockdrivers.deadline import remaining
 from blockdrivers.errors import ConfigurationError, DeadlineExceeded, HostKeyError, LoginRefused
@@ -24,6 +25,7 @@ _CHUNK = 64 * 1024
 _USUAL_FILES = (Path("~/.ssh/known_hosts"), Path("/etc/ssh/ssh_known_hosts"))
 _RSA_SIGNATURES = ("rsa-sha2-512", "rsa-sha2-256", "ssh-rsa")
 _NO_STATUS = -1
+_NO_BANNER = "Error reading SSH protocol banner"
 
 
 class _Quiet(logging.Filter):
@@ -56,17 +58,23 @@ class Connection:
             plain = socket.create_connection(address, timeout=remaining(timeout))
         except OSError as error:
             raise NotSent(f"{type(error).__name__}: {error}") from error
+        late = False
         try:
             plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._transport = paramiko.Transport(plain)
             self._transport.set_log_channel(_PARAMIKO_LOG)
             trust.prefer_known_keys(self._transport)
-            with self._bounded(remaining(timeout)):
-                self._transport.start_client()
+            patience = remaining(timeout)
+            with self._bounded(patience) as watch:
+                try:
+                    self._transport.start_client()
+                finally:
+                    late = watch.over
             key = self._transport.get_remote_server_key()
         except (paramiko.SSHException, EOFError, OSError) as error:
             plain.close()
-            raise NotSent(f"no SSH session begins: {_said(error)}") from error
+            why = f"the other end was silent for {patience:.3g} s" if late else _said(error)
+            raise NotSent(f"no SSH session begins: {why}") from error
         except BaseException:
             plain.close()
             raise
@@ -176,23 +184,22 @@ class _Trust:
         self._options = options
         self._keys = [key_blob(text) for text in options.keys]
         self._types = [text.split()[0] for text in options.keys]
-        if options.verify and not (options.keys or options.fingerprints):
+        if options.verify and (options.known_hosts is not None or not (options.keys or options.fingerprints)):
             self._read_known_hosts(host if port == DEFAULT_PORT else f"[{host}]:{port}")
 
     def _read_known_hosts(self, name: str) -> None:
         files = [
             path.expanduser() for path in (_USUAL_FILES if self._options.known_hosts is None else (self._options.known_hosts,))
         ]
-        known = paramiko.HostKeys()
         for path in files:
             if path.is_file():
                 try:
-                    known.load(str(path))
-                except (paramiko.SSHException, OSError, ValueError) as error:
+                    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+                except OSError as error:
                     raise ConfigurationError(f"The known_hosts file {path} cannot be read: {error}.") from error
-        for key_type, key in (known.lookup(name) or {}).items():
-            self._keys.append(key.asbytes())
-            self._types.append(key_type)
+                for key in _known_keys(lines, name):
+                    self._keys.append(key.asbytes())
+                    self._types.append(key.get_name())
 
     def prefer_known_keys(self, transport: paramiko.Transport) -> None:
         """Ask for a key of a type that is known, where the array has several."""
@@ -214,6 +221,32 @@ class _Trust:
             f"The host key of {self._shown} {what}: it shows {key.get_name()} {fingerprint}. Compare this with the array's own "
             "display, and if it is the array's, put it into host_keys.fingerprints."
         )
+
+
+def _known_keys(lines: Iterable[str], name: str) -> Iterator[paramiko.PKey]:
+    """Yield every key that a known_hosts file has for a host: an address that moves between controllers has one of each.
+
+    A line that cannot be read, or bears a marker, is passed over, as OpenSSH does.
+    """
+    for line in lines:
+        if not line.strip() or line.lstrip().startswith(("#", "@")):
+            continue
+        try:
+            entry = HostKeyEntry.from_line(" ".join(line.split()))
+        except (paramiko.SSHException, InvalidHostKey, ValueError):
+            continue
+        if entry is not None and any(_is_called(name, each) for each in entry.hostnames):
+            yield entry.key
+
+
+def _is_called(name: str, written: str) -> bool:
+    """Tell whether a host is the one that a line names, in clear or hashed."""
+    if not written.startswith("|1|"):
+        return written == name
+    try:
+        return bool(paramiko.HostKeys.hash_host(name, written) == written)
+    except (ValueError, AssertionError):
+        return False
 
 
 def _private_key(options: SshOptions) -> paramiko.PKey | None:
@@ -275,4 +308,9 @@ def _text(data: bytearray, command: Command) -> str:
 
 
 def _said(error: BaseException) -> str:
-    return str(error) or type(error).__name__
+    """Return what an error says, in words of one who does not know paramiko."""
+    text = str(error)
+    if text.startswith(_NO_BANNER):
+        more = text.removeprefix(_NO_BANNER).strip()
+        return f"what answers there does not introduce itself as an SSH server{f' ({more})' if more else ''}"
+    return text or ("the other end hung up" if isinstance(error, EOFError) else type(error).__name__)

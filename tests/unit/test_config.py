@@ -75,6 +75,18 @@ def test_what_is_no_configuration_at_all(tmp_path, text):
         load(write(tmp_path, text))
 
 
+def test_a_rule_over_several_fields_says_only_what_is_wrong(tmp_path):
+    text = GOOD.replace("huawei-oceanstor", "inspur-instorage").replace(
+        "https://192.0.2.10:8088/deviceManager/rest/", "192.0.2.10"
+    )
+    path = write(tmp_path, text.replace("      password: very-secret-word\n", ""))
+    with pytest.raises(ConfigurationError, match=r"hall-3\.options: password or private_key_file is needed to log in\.$"):
+        load(path)
+    path.write_text(text.replace("192.0.2.10", "https://192.0.2.10"))
+    with pytest.raises(ConfigurationError, match=r"a port or without; got 'https://192\.0\.2\.10'\.$"):
+        load(path)
+
+
 def test_an_absent_file(tmp_path):
     with pytest.raises(ConfigurationError, match=r"absent\.yaml.*No such file"):
         load(tmp_path / "absent.yaml")

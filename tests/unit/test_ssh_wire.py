@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import socket
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -218,6 +219,28 @@ def test_what_speaks_no_ssh(serve, connect):
         look(connect(server))
 
 
+@pytest.mark.parametrize("stage", ["banner", "key exchange"])
+def test_silence_before_a_session_is_called_that(serve, connect, stage):
+    server = serve()
+    server.script.at[stage] = server.hold
+    with pytest.raises(Unreachable, match=r"silent for 0\.4 s"):
+        look(connect(server, connect_timeout=0.4))
+
+
+def test_hanging_up_before_a_session_is_called_that(connect):
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def hang_up():
+            listener.accept()[0].close()
+
+        ended = threading.Thread(target=hang_up)
+        ended.start()
+        transport = connect(f"127.0.0.1:{listener.getsockname()[1]}", host_keys=HostKeyOptions(verify=False))
+        with pytest.raises(Unreachable, match=r"hung up|does not introduce itself"):
+            look(transport)
+        ended.join()
+
+
 # Trust
 
 
@@ -252,6 +275,29 @@ def test_a_known_hosts_file(serve, connect, tmp_path, hashed):
     known = tmp_path / "known_hosts"
     known.write_text(f"# ours\n{paramiko.HostKeys.hash_host(name) if hashed else name} {server.shown_key}\n")
     assert look(connect(server, host_keys=HostKeyOptions(known_hosts=known))).status == 0
+
+
+def test_an_address_that_moves_between_controllers_has_a_known_key_of_each(serve, connect, tmp_path):
+    """Both of one type, between lines that say nothing."""
+    server, other = serve(), serve()
+    name = f"[127.0.0.1]:{server.port}"
+    known = tmp_path / "known_hosts"
+    unread = ("# note", "", "x", f"{name} ssh-rsa not-base64", f"{name} ssh-dss AAAAB3NzaC1kc3M=", f"|1|? {server.shown_key}")
+    lines = [*unread, f"{name} {other.shown_key}", f"{name} {server.shown_key} a comment"]
+    known.write_text("\n".join(lines))
+    assert look(connect(server, host_keys=HostKeyOptions(known_hosts=known))).status == 0
+    known.write_text(f"@revoked {name} {server.shown_key}\n{name} {other.shown_key}\n")
+    with pytest.raises(HostKeyError, match="another one"):
+        look(connect(server, host_keys=HostKeyOptions(known_hosts=known)))
+
+
+def test_a_known_hosts_file_counts_beside_a_fingerprint(serve, connect, tmp_path):
+    first, second = serve(), serve()
+    known = tmp_path / "known_hosts"
+    known.write_text(f"[127.0.0.1]:{first.port} {first.shown_key}\n")
+    both = HostKeyOptions(known_hosts=known, fingerprints=(second.key.fingerprint,))
+    for server in (first, second):
+        assert look(connect(server, host_keys=both)).status == 0
 
 
 def test_the_account_s_known_hosts_file_is_asked_where_nothing_is_said(serve, connect, tmp_path, monkeypatch):
@@ -456,3 +502,59 @@ def test_no_secret_in_logs_results_or_errors(serve, connect, caplog):
     record = next(item for item in caplog.records if getattr(item, "operation", "") == "chhost")
     assert (record.status, record.array, record.controller) == (1, "toy", server.address)
     assert {item.levelno for item in caplog.records if item.name.startswith("blockdrivers")} == {logging.DEBUG}
+
+
+# Under concurrency
+
+
+def test_each_controller_is_tried_although_others_turn_away_meanwhile():
+    controllers = [ssh._Controller(f"192.0.2.{number}") for number in (1, 2, 3)]
+    shared = session.Failover(controllers)
+    tried = []
+
+    def send(controller):
+        tried.append(controller.address)
+        if len(tried) == 1:
+            # Another thread finds this controller and all others dead: the present one is this one again.
+            for each in controllers:
+                shared._turn_away_from(each)
+        raise session.NotSent("no")
+
+    with pytest.raises(Unreachable):
+        shared.anywhere(send, changes=True)
+    assert sorted(tried) == [each.address for each in controllers]
+
+
+def test_a_connection_that_comes_back_while_the_pool_closes_is_closed_too(monkeypatch):
+    class Connection:
+        closed = False
+
+        def close(self):
+            self.closed = True
+
+    pool = session.Pool(1, Connection, "toy")
+    put = pool._idle.put
+
+    def close_then_put(item):
+        monkeypatch.undo()
+        assert pool.shut()
+        pool.drain()
+        put(item)
+
+    with pool.lent() as connection:
+        monkeypatch.setattr(pool._idle, "put", close_then_put)
+    assert connection.closed
+    with pytest.raises(TransportError, match="closed"), pool.lent():
+        pass
+
+
+def test_who_waits_for_a_connection_is_told_that_the_pool_was_closed():
+    pool = session.Pool(1, lambda: None, "toy")
+    with ThreadPoolExecutor(2) as threads:
+        with pool.lent():
+            waiting = [threads.submit(lambda: pool.lent().__enter__()) for _ in range(2)]
+            assert pool.shut()
+            pool.drain()
+        for each in waiting:
+            with pytest.raises(TransportError, match="closed"):
+                each.result(5)
