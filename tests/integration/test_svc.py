@@ -25,6 +25,7 @@ from blockdrivers.errors import (
     NotFound,
     NotSupported,
     OutOfSpace,
+    ProtocolError,
     VendorError,
 )
 from blockdrivers.model import Chap, Dependant, GiB, Health, Host, Protocol, Qos, VolumeState
@@ -549,6 +550,34 @@ def test_a_mirrored_volume_stays_one_unless_it_cannot_be_told(lab):
     array.delete_volume("v")
 
 
+@pytest.mark.parametrize("rest", [False, True], ids=["ssh", "rest"])
+def test_what_is_no_name_is_never_an_id_or_a_parameter(lab, rest):
+    started = lab()
+    array = started.open(rest=rest)
+    array.create_volume("v", GiB, POOL)
+    assert array.get_volume("v").id == "0"
+    for name in ("0", "-nohdr", "$(reboot)", "a;b", "bd*", " ", "x\" 'y"):
+        with pytest.raises(NotFound):
+            array.find_volume(name)
+        with pytest.raises(NotFound):
+            array.manage_volume("w", name)
+    assert [volume["name"] for volume in started.state("volumes")] == ["bdvl-v"]
+
+
+@pytest.mark.parametrize("joins", [True, False], ids=["joined", "one by one"])
+def test_every_refusal_names_its_request(lab, joins):
+    started = lab(joins=joins)
+    array = started.open()
+    with pytest.raises(NotFound):
+        array.get_volume("v")
+    for kind in ("answer", "garbage"):
+        started.fault(kind, code="CMMVC9999E", operation="ls*", count=0)
+        with pytest.raises((VendorError, ProtocolError)) as raised:
+            array.get_volume("v")
+        assert "lsvdisk" in str(raised.value)
+        started.array.faults.clear()
+
+
 def test_errors_keep_the_array_s_number_and_words(lab):
     started = lab()
     array = started.open()
@@ -613,9 +642,9 @@ def test_an_answer_without_content_is_asked_for_again(lab, monkeypatch):
 
 def test_facts(lab):
     facts = lab(V3700).open().system()
-    assert (facts.vendor, facts.model, facts.health) == ("IBM", "IBM Storwize V3700", Health.NORMAL)
+    assert (facts.vendor, facts.model, facts.health) == ("IBM", "Storwize V3700", Health.NORMAL)
     assert facts.firmware.startswith("7.8.1.11 ")
-    assert lab(G2).open().system().model == "Inspur InStorage MCS"
+    assert lab(G2).open().system().model == "InStorage MCS"
 
 
 def test_a_group_goes_also_when_its_removal_was_lost(lab):

@@ -50,7 +50,7 @@ def client(*results):
     return SvcClient(CommandLine(line, variants.IBM)), line
 
 
-@given(target=PRINTABLE, value=PRINTABLE)
+@given(target=PRINTABLE.map("v{}".format), value=PRINTABLE)
 def test_every_argument_arrives_as_it_is_and_breaks_nothing(target, value):
     found, line = client(Result("", "", 0))
     found.change("chvdisk", target, name=value, force=True, autodelete=False)
@@ -59,11 +59,22 @@ def test_every_argument_arrives_as_it_is_and_breaks_nothing(target, value):
     assert (operation, mutating) == ("chvdisk", True)
 
 
-@pytest.mark.parametrize("bad", ["a\nb", "a\x00b", "\x7f"])
+@pytest.mark.parametrize("bad", ["a\nb", "a\x00b", "a\x7f"])
 def test_control_characters_are_refused(bad):
     found, line = client()
     with pytest.raises(InvalidRequest):
         found.change("rmvdisk", bad)
+    assert line.sent == []
+
+
+@pytest.mark.parametrize("name", ["", "0", "12", "-force", "--", "$(id)", ";", "'"])
+def test_what_cannot_be_a_name_is_not_sent(name):
+    """Digits are an id to the array, which another object may have by now; a dash begins a parameter."""
+    found, line = client()
+    with pytest.raises(NotFound):
+        found.change("rmvdisk", name)
+    with pytest.raises(NotFound):
+        found.read(Ask("lsvdisk", name))
     assert line.sent == []
 
 

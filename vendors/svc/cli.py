@@ -72,8 +72,7 @@ class CommandLine:
         return answers
 
     def _run(self, calls: Sequence[Call]) -> Result:
-        verbs = "+".join(call.verb for call in calls)
-        return self._transport.run(self._line(calls), operation=verbs, mutating=any(call.changes for call in calls))
+        return self._transport.run(self._line(calls), operation=_verbs(calls), mutating=any(call.changes for call in calls))
 
     def _line(self, calls: Sequence[Call]) -> Command:
         words: list[Word] = []
@@ -101,7 +100,7 @@ class CommandLine:
 
     def _several(self, calls: Sequence[Call], result: Result) -> list[Answer] | None:
         """Take the answer to a line apart; None where it is not one to several commands."""
-        if refused := self._refused_whole(result):
+        if refused := self._refused_whole(calls, result):
             return [Answer(error=refused.error) for _ in calls]
         parts = _END.split(result.stdout)
         texts, statuses = parts[0:-1:2], parts[1::2]
@@ -116,12 +115,16 @@ class CommandLine:
         return answers
 
     @staticmethod
-    def _refused_whole(result: Result) -> Answer | None:
+    def _refused_whole(calls: Sequence[Call], result: Result) -> Answer | None:
         """Return the refusal of a line none of whose commands ran."""
         found = _refusals(result)
         if result.stdout or not result.status or not found:
             return None
-        return Answer(error=_error(found[0], "", result))
+        return Answer(error=_error(found[0], _verbs(calls), result))
+
+
+def _verbs(calls: Sequence[Call]) -> str:
+    return "+".join(call.verb for call in calls)
 
 
 def _refusals(result: Result) -> list[str]:
@@ -146,9 +149,13 @@ def _answer(call: Call, text: str, status: int, refusals: Sequence[str], result:
 
 
 def _read(call: Ask, text: str) -> Answer:
+    try:
+        found = grammar.sections(text) if call.detail else grammar.rows(text)
+    except ProtocolError as error:
+        error.request = error.request or call.verb
+        raise
     if not call.detail:
-        return Answer(sections=grammar.rows(text))
-    found = grammar.sections(text)
+        return Answer(sections=found)
     if not found:
         # Seen in the field: an answer without content, where asking again helps (Inspur sheet, trap 6).
         return Answer(error=Busy("The array answered nothing about an object.", request=call.verb))

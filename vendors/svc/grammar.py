@@ -7,11 +7,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from blockdrivers.errors import ProtocolError
+from blockdrivers.errors import NotFound, ProtocolError
 from blockdrivers.transport.command import Secret
 
 DELIMITER: Final = "!"
 _FIELD = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+_OBJECT: Final = re.compile(r"[^\W\d].*", re.DOTALL)
+"""What a name can be. Digits alone are an id to the array, and what begins with '-' is a parameter (IBM sheet, section 2.2)."""
 
 Flag = str | int | Secret | bool
 """A parameter's value; True is one without."""
@@ -32,6 +34,12 @@ class Call:
     target: str | None = None
     flags: Mapping[str, Flag] = field(default_factory=dict)
     changes: bool = False
+
+    def __post_init__(self) -> None:
+        if self.target is not None and not _OBJECT.fullmatch(self.target):
+            raise NotFound(
+                f"Nothing on the array is called {self.target!r}: names begin with a letter or '_'.", request=self.verb
+            )
 
 
 @dataclass(frozen=True, slots=True)

@@ -94,7 +94,7 @@ def system_facts(variant: Variant, system: Section, nodes: Sequence[Section]) ->
     details = {name: system.get(name) for name in ("id", "location", "topology") if system.get(name)}
     return SystemFacts(
         vendor=variant.vendor,
-        model=system.get("product_name") or variant.title,
+        model=system.get("product_name").removeprefix(f"{variant.vendor} ") or variant.title,
         serial=serial or system.text("id"),
         name=system.get("name"),
         firmware=system.text("code_level"),

@@ -50,7 +50,7 @@ class Variant:
 
 IBM: Final = Variant(
     "IBM",
-    "IBM Spectrum Virtualize",
+    "Spectrum Virtualize",
     "svcinfo",
     "svctask",
     "fc",
@@ -61,7 +61,7 @@ IBM: Final = Variant(
 )
 INSPUR: Final = Variant(
     "Inspur",
-    "Inspur InStorage MCS",
+    "InStorage MCS",
     "mcsinq",
     "mcsop",
     "lc",
