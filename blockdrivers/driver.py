@@ -135,6 +135,15 @@ class Capabilities:
     """Whether the array tells a LUN's SCSI identity. Where not, no device can be proven, and `Backend.attach` refuses."""
     wwn_follows_id: bool = False
     """Whether the array derives a LUN's SCSI identity from its id, so that an id used again brings its WWN back."""
+    tells_ports: bool = True
+    """Whether the array can be asked for its target ports."""
+    tells_reasons: bool = True
+    """Whether a refusal says why: a full pool is `OutOfSpace`, a wrong password `LoginRefused`. Where not, it is a `VendorError`."""
+    own_transport: bool = True
+    """Whether requests go through this library's transports, which are configured with what to trust. Where not, nothing is known of
+    how the array's certificate or host key is checked."""
+    parallel_processes: bool = True
+    """Whether several processes may work on the array at the same time; one after the other they always may."""
     serial_clones: bool = False
     """Whether a volume is the source of one clone at a time, and the array does not guard that: `Backend` lets others wait."""
     max_lun: int = 255

@@ -38,7 +38,7 @@ class Exports(Operations):
             made = self._persist(
                 lambda: self._driver.export(self._source(volume_id, snapshot=snapshot), host, host_name, protocol)
             )
-            return replace(made, host=host.name, chap=host.chap)
+            return replace(made, host=host.name, chap=host.chap or made.chap)
 
     def unexport(
         self, volume_id: str, host: Host | str, protocol: Protocol, *, snapshot: bool = False, timeout: float | None = None

@@ -114,8 +114,13 @@ def _pool(pool: Pool) -> Finding:
 
 
 def _ports(backend: Backend) -> Iterator[Finding]:
+    declared = backend.capabilities
+    if not declared.tells_ports:
+        for protocol in sorted(declared.protocols):
+            yield Finding("ports", protocol.label, Status.UNKNOWN, "the array does not tell")
+        return
     ports = backend.ports()
-    for protocol in sorted(backend.capabilities.protocols):
+    for protocol in sorted(declared.protocols):
         yield _ports_of(protocol, [port for port in ports if port.protocol is protocol])
 
 

@@ -79,7 +79,7 @@ class Cleaner:
         ids_used = sorted(used)
         if self.backend.capabilities.find_snapshots:
             for identifier in ids_used:
-                self._try(f"snapshot {identifier}", partial(self.backend.delete_snapshot, identifier))
+                self._try(f"snapshot {identifier}", partial(self._remove_unlisted, identifier))
         else:
             for volume_id in filter(self._is_volume, ids_used):
                 for identifier in ids_used:
@@ -89,6 +89,16 @@ class Cleaner:
             self._try(f"volume {identifier}", partial(self.backend.delete_volume, identifier, force=True))
         for name in sorted(self.foreign):
             self._try(f"volume {name}", partial(self._remove_foreign, name))
+
+    def _remove_unlisted(self, identifier: str) -> None:
+        try:
+            self.backend.delete_snapshot(identifier)
+        except InUse:
+            if not self.backend.capabilities.export_snapshots:
+                raise
+            for host in self.settings.target.hosts:
+                self.backend.unexport(identifier, host, self.settings.target.protocol, snapshot=True)
+            self.backend.delete_snapshot(identifier)
 
     def _remove_foreign(self, name: str) -> None:
         driver = self.backend.driver

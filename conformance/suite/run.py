@@ -30,6 +30,8 @@ class Run:
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._baseline: state.State | None = None
         self._made: dict[str, object] = {}
+        self.uncleaned: set[str] = set()
+        """Ids that a check could not clean up after, for the next one to try: an array that lists nothing does not show them."""
 
     @property
     def target(self) -> Target:

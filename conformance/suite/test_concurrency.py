@@ -66,6 +66,7 @@ def test_volumes(rig: Rig) -> None:
     "One id from many threads is one object",
     title_zh="多线程以同一标识创建只得一个对象",
     requirement="Eight threads that create, snapshot, clone and export under the same ids all get the same objects.",
+    needs=("parallel_processes",),
 )
 def test_same_id(rig: Rig) -> None:
     backends = [rig.backend, rig.another_backend()]
@@ -111,6 +112,7 @@ def _one(found: set[Any], what: str) -> None:
     "Two processes race for a host's first export",
     title_zh="两个进程竞争同一主机的首次导出",
     requirement="Two processes that export different volumes to a host that is new both succeed, on one host, at two LUN ids.",
+    needs=("parallel_processes",),
 )
 def test_first_export(rig: Rig) -> None:
     for tag in ("v", "w"):
@@ -166,6 +168,7 @@ def test_churn(rig: Rig) -> None:
     "Creates and deletes of one id in parallel end well",
     title_zh="同一标识并行创建与删除后状态一致",
     requirement="Threads that create and delete the same id get typed errors at most; afterwards one more call decides.",
+    needs=("parallel_processes",),
 )
 def test_create_delete(rig: Rig) -> None:
     other = rig.another_backend()

@@ -110,7 +110,7 @@ def test_errors(rig: Rig) -> None:
     "A wrong password is refused and not repeated",
     title_zh="错误密码立即拒绝且不重试",
     requirement="A wrong password ends in LoginRefused, and several calls send it no more than once: no account gets locked.",
-    needs=("password", "fault_control"),
+    needs=("password", "fault_control", "tells_reasons"),
 )
 def test_login(rig: Rig) -> None:
     config = configuration.with_secret(rig.run.settings, rig.folder, _WRONG)
@@ -129,7 +129,7 @@ def test_login(rig: Rig) -> None:
     "An untrusted certificate is refused",
     title_zh="不受信任的证书被拒绝",
     requirement="An array whose certificate another CA signed gets no credentials: CertificateError, and nothing is sent.",
-    needs=("over_https", "tls"),
+    needs=("own_transport", "over_https", "tls"),
 )
 def test_untrusted(rig: Rig) -> None:
     config = configuration.with_ca_file(rig.run.settings, rig.folder, _other_ca(rig.folder))
@@ -146,7 +146,7 @@ def test_untrusted(rig: Rig) -> None:
     "An unexpected host key is refused",
     title_zh="非预期的主机密钥被拒绝",
     requirement="An array that shows another SSH host key than expected gets no credentials: HostKeyError, and nothing is sent.",
-    needs=("over_ssh", "host_key"),
+    needs=("own_transport", "over_ssh", "host_key"),
 )
 def test_host_key(rig: Rig) -> None:
     config = configuration.with_host_key(rig.run.settings, rig.folder, _OTHER_KEY)
@@ -163,7 +163,7 @@ def test_host_key(rig: Rig) -> None:
     "An array out of reach is named",
     title_zh="不可达的阵列给出地址与原因",
     requirement="When no controller address answers, the error is Unreachable and names each address.",
-    needs=("trust",),
+    needs=("own_transport", "trust"),
 )
 def test_unreachable(rig: Rig) -> None:
     address = _NOBODY if configuration.is_over_ssh(rig.run.settings) else f"https://{_NOBODY}/"

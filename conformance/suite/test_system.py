@@ -119,6 +119,7 @@ def test_thick_capacity(rig: Rig) -> None:
     "Target ports are listed",
     title_zh="目标端口可查询",
     requirement="The protocol under test has at least one port that is up, with a valid address.",
+    needs=("tells_ports",),
 )
 def test_ports(rig: Rig) -> None:
     ports = [port for port in rig.backend.ports() if port.protocol is rig.protocol]

@@ -10,9 +10,10 @@ import pytest
 
 from blockdrivers import checks
 from blockdrivers.backend import Backend
-from blockdrivers.driver import Capabilities
+from blockdrivers.cli.diagnosis import Status, examine
+from blockdrivers.driver import Capabilities, ChapRules
 from blockdrivers.errors import AlreadyExists, Ambiguous, InUse, InvalidRequest, NotFound, NotSupported
-from blockdrivers.model import GiB, Host, Protocol, Snapshot, SnapshotRef, Volume
+from blockdrivers.model import Chap, Export, GiB, Health, Host, Protocol, Snapshot, SnapshotRef, SystemFacts, Volume
 from blockdrivers.operations import Timeouts
 
 HOST = Host("h", iqn="iqn.1994-05.org.example:h")
@@ -204,6 +205,28 @@ def test_initiators_have_to_be_named(array, backend):
     backend.unexport("v", HOST, Protocol.ISCSI)
     backend.remove_host("h")
     assert array.asked == [("unexport_initiators", "bdvl-v", HOST.iqn, Protocol.ISCSI)]
+
+
+def test_credentials_that_the_array_chooses_come_with_the_export_and_the_caller_s_own_go_before(array, backend, monkeypatch):
+    theirs, ours = Chap("array", "secret-secret-1"), Chap("host", "secret-secret-2")
+    made = Export("bdvl-v", "h", Protocol.ISCSI, 1, chap=theirs)
+    monkeypatch.setattr(array, "export", lambda *_: made, raising=False)
+    assert backend.export("v", HOST, Protocol.ISCSI).chap == theirs
+    monkeypatch.setattr(array, "capabilities", replace(RETICENT, chap=ChapRules()))
+    assert backend.export("v", replace(HOST, chap=ours), Protocol.ISCSI).chap == ours
+
+
+def test_doctor_does_not_take_silence_about_ports_for_their_absence(array, backend, monkeypatch):
+    facts = SystemFacts("vendor", "model", "serial", "name", "firmware", health=Health.NORMAL)
+    for method, answer in {"system": facts, "licences": {}, "pools": (), "ports": (), "initiators": ()}.items():
+        monkeypatch.setattr(array, method, lambda answer=answer: answer, raising=False)
+    assert _said_of_ports(backend) == {Status.WARN}
+    monkeypatch.setattr(array, "capabilities", replace(RETICENT, tells_ports=False))
+    assert _said_of_ports(backend) == {Status.UNKNOWN}
+
+
+def _said_of_ports(backend):
+    return {finding.status for finding in examine(backend) if finding.check == "ports"}
 
 
 def test_provisioning_is_the_pool_s(array, backend):
