@@ -283,6 +283,31 @@ def test_a_taken_over_volume_is_not_made_a_second_time(lab):
     assert started.labels() == ["bdvl-v1"]
 
 
+def test_labels_that_several_ldevs_bear_name_none_of_them(lab):
+    """Labels are not unique: a volume is not taken over by chance."""
+    started = lab()
+    for ldev_id in (77, 78):
+        started.admin("POST", "ldevs", {"ldevId": ldev_id, "poolId": 0, "byteFormatCapacity": "1G"})
+        started.admin("PATCH", f"ldevs/{ldev_id}", {"label": "legacy"})
+    array = started.open()
+    with pytest.raises(InvalidRequest, match="00:00:4D, 00:00:4E"):
+        array.manage_volume("v1", "legacy")
+    assert array.manage_volume("v1", "00:00:4E").id == "78"
+    assert array.manage_volume("v2", "legacy").id == "77"
+
+
+def test_what_was_read_before_a_change_is_not_told_after_it(lab):
+    array = lab().open()
+    array.create_volume("v1", GiB, POOL)
+    array.create_snapshot("s1", "v1")
+    array.get_volume("v1")
+    array.unmanage_volume("v1", "legacy")
+    assert array.get_snapshot("s1").source_name == "legacy"
+    array.find_volume("legacy")
+    array.manage_volume("v2", "legacy")
+    assert array.get_snapshot("s1").volume_id == "v2"
+
+
 def test_data_reduction_is_told_to_be_deleted(lab):
     started = lab()
     array = started.open()

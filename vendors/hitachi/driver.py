@@ -50,7 +50,6 @@ from vendors.hitachi.hosts import Hosts
 from vendors.hitachi.ldevs import Claim, Ldevs
 from vendors.hitachi.mapping import MAX_LUN, LuPaths, Target
 from vendors.hitachi.options import VspOptions
-from vendors.hitachi.recent import Recent
 from vendors.hitachi.snapshots import Snapshots
 from vendors.hitachi.space import explaining_space
 from vendors.hitachi.sweeper import Sweeper
@@ -81,7 +80,6 @@ class VspDriver(Driver):
         self._paths = LuPaths(client, self._ldevs, self._hosts, self._facts)
         self._clones = Clones(client, self._ldevs, options)
         self._moves = Moves(client, self._ldevs, options)
-        self._recent: Recent[Object] = Recent()
 
     @property
     def capabilities(self) -> Capabilities:
@@ -140,7 +138,7 @@ class VspDriver(Driver):
         ldev = self._ldevs.named(name)
         if kind_of(objects.name(ldev)) is Kind.SNAPSHOT:
             raise NotFound(f"The array's LDEV {name!r} is a snapshot's.")
-        self._recent.keep(name, ldev)
+        self._ldevs.keep(ldev)
         return self._volume(ldev)
 
     def list_volumes(self) -> Iterable[Volume]:
@@ -152,6 +150,7 @@ class VspDriver(Driver):
     def extend_volume(self, volume: Volume, size: int) -> None:
         """Expand by the difference: the array is told what to add (sheet, 3.5)."""
         more = size - volume.size
+        self._ldevs.changes(int(volume.id))
         with explaining_space(self._facts, self._facts.pool_id(volume.pool), more):
             self._client.act(f"ldevs/{volume.id}", "expand", {"additionalBlockCapacity": more // objects.BLOCK})
 
@@ -245,16 +244,16 @@ class VspDriver(Driver):
         del name  # limits are attributes of the LDEV: there is no policy to be named
         limits.check(qos)
         present = self.get_qos(volume) if volume.qos_id else Qos()
+        self._ldevs.changes(int(volume.id))
         limits.apply(self._client, volume.id, present, qos)
 
     def get_qos(self, volume: Volume) -> Qos:
         """GET ldevs with detailInfoType=qos."""
-        ldev = self._recent.take(volume.name) or self._ldevs.get(int(volume.id))
-        return objects.qos(ldev)
+        return objects.qos(self._ldevs.just_read(int(volume.id)))
 
     def rename_volume(self, volume: Volume, name: str, description: str) -> Volume:
         """Label the LDEV; the array takes one label twice, so the name is looked for first."""
-        if next((ldev for ldev in self._ldevs.all() if objects.bears(ldev, name)), None) is not None:
+        if self._ldevs.is_taken(name, looked_up=volume.name):
             raise AlreadyExists(f"The array has an LDEV labelled {name!r}.")
         self._ldevs.set_label(int(volume.id), name)
         self._ldevs.forget(volume.name)
@@ -267,6 +266,7 @@ class VspDriver(Driver):
 
     def migrate_volume(self, volume: Volume, spec: VolumeSpec, temporary: str) -> Volume:
         """Volume Migration onto a helper LDEV in the new pool (sheet, 3.5); LDEV id, WWN and exports stay."""
+        self._ldevs.changes(int(volume.id))
         if volume.pool == spec.pool:
             self._drop_helper(temporary)
             if volume.thin != spec.thin:
@@ -368,8 +368,8 @@ class VspDriver(Driver):
             # A volume with snapshots is never extended, so they have its size.
             volume, svol_id = self._snapshots.readable(source.name)
             return svol_id, objects.size(volume)
-        ldev = self._recent.take(source.name)
-        if ldev is None or str(ldev.get("ldevId")) != source.id:
+        ldev = None if source.id is None else self._ldevs.just_read(int(source.id))
+        if ldev is None or not objects.bears(ldev, source.name):
             ldev = self._ldevs.proven(source)
         return objects.number(ldev, "ldevId"), objects.size(ldev)
 

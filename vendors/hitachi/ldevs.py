@@ -24,6 +24,7 @@ from vendors.hitachi import codes, objects, placement
 from vendors.hitachi.client import Object, VspClient
 from vendors.hitachi.facts import Facts
 from vendors.hitachi.options import VspOptions
+from vendors.hitachi.recent import Recent
 
 _KEPT = 8192
 _CLAIM_SECONDS = 1.5
@@ -51,6 +52,8 @@ class Ldevs:
         self._displaced: dict[str, int] = {}
         self._learning = threading.Lock()
         self._learnt = False
+        self._just_read: Recent[Object] = Recent()
+        self._just_listed: Recent[frozenset[str]] = Recent()
 
     # Reading
 
@@ -62,18 +65,21 @@ class Ldevs:
         return found[0]
 
     def find(self, name: str) -> Object | None:
-        """Return the LDEV that bears a name, complete or not: where it was last, in the name's own window, or anywhere."""
+        """Return the LDEV that bears a name, complete or not: where it was last, in the name's own window, or anywhere.
+
+        Raises `InvalidRequest` where several bear a name that is not ours: labels are not unique.
+        """
+        if kind_of(name) is None:
+            by_address = _ldev_id(name)
+            return self._labelled(name) if by_address is None else self._at_address(by_address)
         if (place := self._places.get(name)) is not None:
             ldev = self.get(place)
             if objects.bears(ldev, name):
                 return ldev
             self.forget(name)
-        if (by_address := _ldev_id(name)) is not None:
-            return self._at_address(by_address)
-        if kind_of(name) is not None:
-            for ldev in self._window(next(self._windows(name))).values():
-                if objects.bears(ldev, name):
-                    return self._remembered(name, ldev)
+        for ldev in self._window(next(self._windows(name))).values():
+            if objects.bears(ldev, name):
+                return self._remembered(name, ldev)
         return next((self._remembered(name, ldev) for ldev in self.all() if objects.bears(ldev, name)), None)
 
     def named(self, name: str) -> Object:
@@ -97,6 +103,37 @@ class Ldevs:
         """Yield every LDEV of a pool, page by page."""
         return self._client.ldevs(ldevOption="dpVolume", **self._details())
 
+    def keep(self, ldev: Object) -> None:
+        """Keep an LDEV that was read just now for the operation that it was read for."""
+        self._just_read.keep(str(objects.number(ldev, "ldevId")), ldev)
+
+    def just_read(self, ldev_id: int) -> Object:
+        """Return an LDEV as it was read a moment before, or read it."""
+        return self._just_read.take(str(ldev_id)) or self.get(ldev_id)
+
+    def changes(self, ldev_id: int) -> None:
+        """Drop an LDEV as it was read: it is about to change."""
+        self._just_read.drop(str(ldev_id))
+
+    def is_taken(self, name: str, looked_up: str) -> bool:
+        """Tell whether an LDEV bears a name; where the look-up of another name has just listed all of them, by that list."""
+        names = self._just_listed.take(looked_up)
+        if names is None:
+            return any(objects.bears(ldev, name) for ldev in self.all())
+        return name in names
+
+    def _labelled(self, name: str) -> Object | None:
+        found, names = [], set()
+        for ldev in self.all():
+            names.add(objects.name(ldev))
+            if objects.bears(ldev, name):
+                found.append(ldev)
+        if len(found) > 1:
+            places = ", ".join(objects.address(objects.number(ldev, "ldevId")) for ldev in found)
+            raise InvalidRequest(f"Several LDEVs are labelled {name!r}; say which one by its address: {places}.")
+        self._just_listed.keep(name, frozenset(names))
+        return found[0] if found else None
+
     def _at_address(self, ldev_id: int) -> Object | None:
         try:
             ldev = self.get(ldev_id)
@@ -118,11 +155,13 @@ class Ldevs:
     # Where names are
 
     def remember(self, name: str, ldev_id: int) -> None:
-        """Keep where a name was just now."""
+        """Keep where a name of ours was just now."""
+        if kind_of(name) is None:
+            return
         with self._guard:
             self._places[name] = ldev_id
             self._places.move_to_end(name)
-            if kind_of(name) is not None and ldev_id != self._first(name):
+            if ldev_id != self._first(name):
                 self._displaced[name] = ldev_id
             if len(self._places) > _KEPT:
                 self._places.popitem(last=False)
@@ -182,10 +221,12 @@ class Ldevs:
 
     def set_label(self, ldev_id: int, label: str) -> None:
         """Label an LDEV."""
+        self.changes(ldev_id)
         self._client.change(f"ldevs/{ldev_id}", {"label": label})
 
     def delete(self, ldev_id: int) -> None:
         """Delete an LDEV that was read a moment before."""
+        self.changes(ldev_id)
         self._client.delete(f"ldevs/{ldev_id}")
 
     def _made(self, ldev_id: int, pool_id: int, size: int) -> bool:

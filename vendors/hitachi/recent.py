@@ -27,6 +27,11 @@ class Recent(Generic[T]):
             if len(self._read) > _KEPT:
                 del self._read[next(iter(self._read))]
 
+    def drop(self, name: str) -> None:
+        """Drop what was read: it is changed."""
+        with self._guard:
+            self._read.pop(name, None)
+
     def take(self, name: str) -> T | None:
         """Return, once, what was read a moment before; None where it was not, or longer ago."""
         with self._guard:

@@ -139,7 +139,7 @@ class Snapshots:
     def _found(self, pair: Object, source: Object | None = None) -> Found:
         svol_id = objects.secondary(pair)
         svol = None if svol_id is None else self._ldevs.get(svol_id)
-        return _named(pair, source or self._ldevs.get(objects.number(pair, "pvolLdevId")), svol)
+        return _named(pair, source or self._ldevs.just_read(objects.number(pair, "pvolLdevId")), svol)
 
     # One snapshot
 
