@@ -43,13 +43,14 @@ from blockdrivers.naming import Kind, kind_of
 from vendors.hitachi import objects
 from vendors.hitachi import qos as limits
 from vendors.hitachi.client import Object, VspClient
-from vendors.hitachi.clones import Clones, Moves
+from vendors.hitachi.clones import Clones
 from vendors.hitachi.facts import Facts
 from vendors.hitachi.groups import SnapshotGroups
 from vendors.hitachi.hosts import Hosts
 from vendors.hitachi.ldevs import Claim, Ldevs
 from vendors.hitachi.mapping import MAX_LUN, LuPaths, Target
 from vendors.hitachi.options import VspOptions
+from vendors.hitachi.shadow import Moves, ShadowClones
 from vendors.hitachi.snapshots import Snapshots
 from vendors.hitachi.space import explaining_space
 from vendors.hitachi.sweeper import Sweeper
@@ -79,6 +80,7 @@ class VspDriver(Driver):
         self._hosts = Hosts(client, self._facts, options)
         self._paths = LuPaths(client, self._ldevs, self._hosts, self._facts)
         self._clones = Clones(client, self._ldevs, options)
+        self._shadows = ShadowClones(client, self._ldevs, options)
         self._moves = Moves(client, self._ldevs, options)
 
     @property
@@ -163,7 +165,7 @@ class VspDriver(Driver):
         self._ldevs.forget(volume.name)
 
     def clone_volume(self, source: Source, spec: VolumeSpec, temporary: str) -> Volume:
-        """Pair an LDEV of the source's size as its clone, and extend it afterwards (sheet, 3.6 and trap 19).
+        """Pair an LDEV of the source's size as its clone, and extend it afterwards (sheet, 3.6, 3.7 and trap 19).
 
         The label's last character marks it as unfinished meanwhile; the label without it is the commit.
         """
@@ -173,7 +175,10 @@ class VspDriver(Driver):
         if objects.size(target) == origin_size:
             with self._undoing_refused(target, spec, temporary):
                 pool_id, target_id = objects.number(target, "poolId"), objects.number(target, "ldevId")
-                target = self._clones.run(origin, target_id, pool_id, temporary, resume=resume)
+                if self._options.clone_with == "shadow-image" and isinstance(source, VolumeRef):
+                    target = self._shadows.run(origin, target_id, spec.name)
+                else:
+                    target = self._clones.run(origin, target_id, pool_id, temporary, resume=resume)
         volume = self._volume(target)
         if volume.size < spec.size:
             self.extend_volume(volume, spec.size)
@@ -181,9 +186,11 @@ class VspDriver(Driver):
         return self._volume({**target, "label": spec.name, "blockCapacity": spec.size // objects.BLOCK})
 
     def abandon_clone(self, volume: Volume, temporary: str) -> None:
-        """Delete the pair whose target the volume is."""
-        del temporary  # the pair is found by its target
+        """Delete the pair whose target the volume is, of whichever kind."""
+        del temporary  # the pair is found by its target, or by the target's name
         self._clones.abandon(int(volume.id))
+        if self._options.clone_with == "shadow-image" or Dependant.COPY in volume.dependants:
+            self._shadows.abandon(volume.name)
 
     # Snapshots
 

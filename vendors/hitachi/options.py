@@ -43,8 +43,14 @@ class VspOptions(BaseModel):
         default_factory=lambda: [91], description="Their host mode options; 91 lets a path go without a check for host I/O."
     )
     snapshot_pool: str | None = Field(None, description="Pool for snapshot data; that of the volume itself where absent.")
-    copy_speed: Literal["slower", "medium", "faster"] = Field("medium", description="Speed of clones.")
-    copy_pace: int = Field(3, ge=1, le=15, description="Pace of moves between pools: 1 slowest to 15.")
+    clone_with: Literal["thin-image", "shadow-image"] = Field(
+        "thin-image",
+        description="Program product that copies a volume for a clone of it; snapshots and clones of them need Thin Image either way.",
+    )
+    copy_speed: Literal["slower", "medium", "faster"] = Field("medium", description="Speed of clones by Thin Image.")
+    copy_pace: int = Field(
+        3, ge=1, le=15, description="Pace of moves between pools and of clones by ShadowImage: 1 slowest to 15."
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
