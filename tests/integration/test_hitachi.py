@@ -157,6 +157,48 @@ def test_a_job_that_nobody_knows_any_more_is_read_back(lab, monkeypatch):
     assert started.labels() == ["bdvl-v0", "bdvl-v1"]
 
 
+def test_a_job_of_the_other_controller_is_not_taken_for_ours(lab, monkeypatch):
+    """Each controller's server counts its own jobs, so that an id may stand for another job there."""
+    monkeypatch.setattr(wire, "_HELD_SECONDS", 0)
+    started = lab(job_seconds=0.3)
+    array = started.open()
+    array.create_volume("v0", GiB, POOL)
+    volume = array.get_volume("v0")
+    second = started.array.ready["management2"]["url"]
+    elsewhere = started.open(addresses=[second])
+    for name in ("a", "b", "c", "d"):
+        elsewhere.create_volume(name, GiB, POOL)
+    started.array.faults.add({"kind": "failover", "operation": "GET /jobs/{id}"})
+    snapshot = array.create_snapshot("s1", "v0")
+    assert snapshot.source_id == volume.id
+    (pair,) = started.array.family.state()["snapshots"]
+    assert pair["volume"] == "bdvl-v0"
+    assert snapshot.id.endswith(f",{pair['mu_id']}")
+
+
+def test_a_host_that_a_port_has_no_room_for_leaves_nothing(lab):
+    started = lab()
+    array = started.open()
+    array.create_volume("v1", GiB, POOL)
+    before = started.array.family.state()["groups"]
+    started.array.faults.add({"kind": "answer", "code": "B957-4184", "operation": "POST /host-wwns", "at": 2})
+    with pytest.raises(LimitReached, match="initiators"):
+        array.export("v1", FC, Protocol.FC)
+    assert started.array.family.state()["groups"] == before
+    array.export("v1", FC, Protocol.FC)
+
+
+def test_sessions_that_ended_are_not_remembered(lab):
+    started = lab()
+    array = started.open(session_seconds=1)
+    login = array.driver._client._transport._authenticator
+    for _ in range(3):
+        array.pools()
+        started.array.family.expire_sessions()
+    array.pools()
+    assert len(login._ids) == 1
+
+
 def test_copies_that_outlast_their_jobs_are_waited_for(lab):
     started = lab(jobs_wait_for_copies=False, copy_seconds=0.8)
     array = started.open()

@@ -277,6 +277,13 @@ def test_a_server_error_that_is_not_the_interface_s_own_is_read_back(started, ba
     assert started.sent().count("POST /lun") == 1
 
 
+def test_a_lun_that_goes_while_it_is_looked_for_is_made(started, backend):
+    other = started.open()
+    other.create_volume("v", 2 * GiB, POOL)
+    started.before("GET /lun.existence", lambda: other.delete_volume("v"))
+    assert backend.create_volume("v", GiB, POOL).size == GiB
+
+
 # Room
 
 

@@ -23,6 +23,9 @@ PAGE: Final = 1000
 _HELD_SECONDS: Final = 20
 """How long the server may hold the answer to a job; afterwards it is asked."""
 
+_IDENTITY: Final = ("createdTime", "request")
+"""What a job keeps from its beginning."""
+
 _OK, _ACCEPTED, _UNAUTHORISED, _NOT_FOUND = 200, 202, 401, 404
 _ERRORS = 400
 
@@ -93,16 +96,20 @@ class VspClient:
             job = self._answer(method, path, body, {})
             if not isinstance(job, dict) or "jobId" not in job:
                 raise ProtocolError("The answer to a changing request is no job.")
-            finished = job if _is_complete(job) else self._awaited(job["jobId"], request)
+            finished = job if _is_complete(job) else self._awaited(job, request)
         except ProtocolError as unreadable:
             raise Ambiguous("The answer to a changing request cannot be read.", request=request) from unreadable
         return _affected(finished, request)
 
-    def _awaited(self, job_id: object, request: str) -> Object:
+    def _awaited(self, begun: Object, request: str) -> Object:
+        job_id = begun["jobId"]
         note(f"job {job_id} of the array is under way")
 
         def ended() -> Object | None:
             job = self.read(f"jobs/{job_id}")
+            if any(job.get(key) != begun.get(key) for key in _IDENTITY):
+                # Each server counts its own jobs: after a failover another one bears the id.
+                raise Ambiguous(f"The array's job {job_id} is another one.", request=request)
             return job if _is_complete(job) else None
 
         try:
@@ -131,7 +138,8 @@ class VspLogin:
 
     def __init__(self, options: VspOptions) -> None:
         self._options = options
-        self._ids: dict[str, str] = {}
+        self._ids: dict[str, tuple[str, str]] = {}
+        """Address of a server -> token and id of the session there."""
 
     def login(self, send: Send) -> Login:
         """Open a session at one server; its headers also ask for jobs to be waited for."""
@@ -157,7 +165,7 @@ class VspLogin:
             token, session_id = str(session["token"]), str(session["sessionId"])
         except (KeyError, TypeError) as missing:
             raise ProtocolError("The login answer has no token or session id.", request="POST sessions") from missing
-        self._ids[token] = session_id
+        self._ids[send.address] = (token, session_id)
         headers = {
             "Authorization": f"Session {token}",
             "Response-Max-Wait": str(_HELD_SECONDS),
@@ -167,8 +175,8 @@ class VspLogin:
 
     def logout(self, send: Send, login: Login) -> None:
         """End a session."""
-        session_id = self._ids.pop(login.headers["Authorization"].partition(" ")[2], None)
-        if session_id is not None:
+        token, session_id = self._ids.pop(send.address, ("", ""))
+        if login.headers["Authorization"] == f"Session {token}":
             send("DELETE", f"{self._prefix}/sessions/{session_id}", headers=login.headers)
 
     def expired(self, response: Response) -> bool:

@@ -9,10 +9,11 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from urllib.parse import quote
 
-from blockdrivers.errors import AlreadyExists, BlockDriversError, Busy, InUse, InvalidRequest, NotFound, VendorError
+from blockdrivers.errors import AlreadyExists, BlockDriversError, Busy, InUse, InvalidRequest, LimitReached, NotFound, VendorError
 from blockdrivers.model import Chap, Host, InitiatorFacts, Port, Protocol
 from vendors.hitachi import objects
 from vendors.hitachi.client import Object, VspClient
@@ -123,10 +124,12 @@ class Hosts:
                 groups[port.id] = group
                 number, stands = number or group.number, stands or not group.is_new
                 self._complete(group, host, host_name, wanted)
-        except (InUse, InvalidRequest, VendorError):
+        except (InUse, InvalidRequest, LimitReached, VendorError):
             for group in groups.values():
                 if group.is_new:
-                    self._client.delete(f"host-groups/{group.port.id},{group.number}")
+                    # One that another call has used meanwhile stays.
+                    with suppress(VendorError, NotFound, Busy):
+                        self._client.delete(f"host-groups/{group.port.id},{group.number}")
             raise
         return groups
 

@@ -36,6 +36,8 @@ _SERVES: Final = frozenset({"single", "double"})
 REFUSALS: Final = (VendorError, NotFound, OutOfSpace)
 """What a refusal may come as, whatever it means: see above."""
 
+_CONFLICT: Final = "409"
+
 _CLASSES: Final[Mapping[int, type[BlockDriversError]]] = {
     401: LoginRefused,
     403: LoginRefused,
@@ -44,6 +46,14 @@ _CLASSES: Final[Mapping[int, type[BlockDriversError]]] = {
     503: Busy,
     507: OutOfSpace,
 }
+
+
+def again(refused: BlockDriversError, what: str) -> BlockDriversError:
+    """Return what a refusal is whose cause cannot be found: a conflict, as HTTP calls it, may have ended before it was looked for."""
+    if not isinstance(refused, VendorError) or refused.vendor_code != _CONFLICT:
+        return refused
+    said = f"{what} was refused for a conflict that has ended since."
+    return Busy(said, request=refused.request, vendor_code=refused.vendor_code, vendor_text=refused.vendor_text)
 
 
 class DevopClient:

@@ -23,7 +23,7 @@ from blockdrivers.errors import (
 from blockdrivers.model import Dependant, Pool, Volume, VolumeState
 from blockdrivers.naming import Kind, kind_of
 from vendors.macrosan import objects
-from vendors.macrosan.client import REFUSALS, DevopClient, Object
+from vendors.macrosan.client import REFUSALS, DevopClient, Object, again
 from vendors.macrosan.raids import RaidSets
 
 _THIN: Final = {"extent-size": 8, "low-watermark": 5, "high-watermark": 20}
@@ -70,7 +70,7 @@ class Luns:
         except REFUSALS as refused:
             if self.exists(name):
                 raise AlreadyExists(f"The array has a LUN {name!r}.") from refused
-            raise self._without_space(refused, pool, 1 if thin else size) from refused
+            raise again(self._without_space(refused, pool, 1 if thin else size), f"LUN {name!r}") from refused
 
     def read(self, name: str) -> Volume:
         """Return a LUN without its dependants, or, under the volume's name, its unfinished clone; raise `NotFound`."""

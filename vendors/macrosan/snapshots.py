@@ -12,7 +12,7 @@ from typing import Final
 
 from blockdrivers.errors import AlreadyExists, InUse, NotFound, VendorError
 from blockdrivers.model import GiB
-from vendors.macrosan.client import REFUSALS, DevopClient
+from vendors.macrosan.client import REFUSALS, DevopClient, again
 from vendors.macrosan.luns import Luns
 from vendors.macrosan.raids import RaidSets
 
@@ -63,7 +63,7 @@ class Snapshots:
         except REFUSALS as refused:
             if self.point(lun, name) is not None:
                 raise taken from refused
-            raise
+            raise again(refused, f"Snapshot {name!r}") from refused
 
     def drop(self, lun: str, name: str) -> None:
         """Delete a point; raise `NotFound`, or `InUse` while a volume is made from it."""

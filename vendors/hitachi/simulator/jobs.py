@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import OrderedDict
+from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -61,16 +61,17 @@ class Jobs:
         self._clock = clock
         self._seconds = seconds
         self._guard = threading.Lock()
-        self._jobs: OrderedDict[int, Job] = OrderedDict()
-        self._last = 0
+        self._jobs: dict[str, OrderedDict[int, Job]] = defaultdict(OrderedDict)
+        self._last: dict[str, int] = defaultdict(int)
 
     def begin(self, request: Request, base: str, user: str, outcome: Outcome, fault: Fault | None) -> Job:
         """Make the record of what a request has set in motion, or of its refusal by the array."""
         now = self._clock()
         with self._guard:
-            self._last += 1
+            self._last[request.controller] += 1
+            kept = self._jobs[request.controller]
             job = Job(
-                self._last,
+                self._last[request.controller],
                 request.controller,
                 user,
                 base,
@@ -82,22 +83,22 @@ class Jobs:
                 now,
                 max(now + self._seconds, outcome.until or now),
             )
-            self._jobs[job.id] = job
-            while len(self._jobs) > _KEPT:
-                self._jobs.popitem(last=False)
+            kept[job.id] = job
+            while len(kept) > _KEPT:
+                kept.popitem(last=False)
         return job
 
     def find(self, text: str, controller: str) -> Job:
         """Return a job, or refuse an id that this server does not know."""
-        job = self._jobs.get(int(text)) if text.isascii() and text.isdecimal() else None
-        if job is None or job.controller != controller:
+        job = self._jobs[controller].get(int(text)) if text.isascii() and text.isdecimal() else None
+        if job is None:
             raise Refusal(404, codes.NOT_THERE, "jobId")
         return job
 
     def listed(self, controller: str) -> list[Object]:
         """Return every job of one server."""
         with self._guard:
-            jobs = [job for job in self._jobs.values() if job.controller == controller]
+            jobs = list(self._jobs[controller].values())
         return [self.rendered(job) for job in jobs]
 
     def wait(self, job: Job, headers: Mapping[str, str]) -> None:
