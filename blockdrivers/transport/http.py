@@ -149,6 +149,8 @@ class HttpTransport:
         name: the array's name for errors and logs.
         answered: tells whether an answer with a server error's status is the interface's own refusal nevertheless: some report
             a wrong argument that way. Its outcome is not open then, and the caller gets the answer.
+        keeps_logins: whether a session outlives a lost connection. Where a login opens none, and only asks whether the controller
+            serves, it has to ask again then.
     """
 
     def __init__(
@@ -162,6 +164,7 @@ class HttpTransport:
         read_timeout: float = 60.0,
         name: str = "array",
         answered: Callable[[Response], bool] | None = None,
+        keeps_logins: bool = True,
     ) -> None:
         self._failover = Failover([_Controller(address.rstrip("/")) for address in addresses])
         self._tls = tls
@@ -169,6 +172,7 @@ class HttpTransport:
         self._timeouts = (connect_timeout, read_timeout)
         self._name = name
         self._answered = answered
+        self._keeps_logins = keeps_logins
         self._refusals = Refusals(name)
         self._pool = Pool(max_connections, self._new_session, name)
 
@@ -228,7 +232,12 @@ class HttpTransport:
 
     def _at(self, controller: _Controller, session: requests.Session, call: _Call) -> Response:
         login = self._logged_in(controller, session)
-        response = self._send(controller, session, call, login)
+        try:
+            response = self._send(controller, session, call, login)
+        except (Lost, NotSent):
+            if not self._keeps_logins:
+                self._drop(controller, login)
+            raise
         if not self._authenticator.expired(response):
             return response
         # The array refused the request for its session alone, so it is safe to send it again.

@@ -195,6 +195,18 @@ def test_when_neither_serves_management_both_are_named(lab):
         started.open(unreachable=0).system()
 
 
+def test_who_serves_management_is_asked_again_once_that_may_have_changed(started, backend):
+    family = started.array.family
+    backend.create_volume("v", GiB, POOL)
+    for states, answering in ((("idle", "double"), "B"), (("double", "idle"), "A")):
+        family.states = states
+        started.array.counters.clear()
+        assert backend.get_volume("v").size == GiB
+        entries = started.array.counters.entries()
+        assert ("GET /ha_status", answering) in {(entry["operation"], entry["controller"]) for entry in entries}
+        assert entries[-1]["controller"] == answering
+
+
 def test_both_service_processors_may_have_one_address(lab):
     started = lab(states=("idle", "double"))
     url = started.array.ready["management2"]["url"]
@@ -555,12 +567,12 @@ def test_a_clone_larger_than_its_source(started, backend):
 
 
 def test_a_copy_that_outlasts_the_deadline_is_waited_for_by_the_repeat(lab):
-    started = lab(copy_seconds=1.0)
+    started = lab(copy_seconds=0.6)
     backend = started.open()
     backend.create_volume("v", GiB, POOL)
     backend.create_snapshot("s", "v")
     with pytest.raises(DeadlineExceeded, match="bytes of"):
-        backend.create_volume_from_snapshot("c", "s", pool=POOL, of_volume="v", timeout=0.4)
+        backend.create_volume_from_snapshot("c", "s", pool=POOL, of_volume="v", timeout=0.3)
     backend.create_volume_from_snapshot("c", "s", pool=POOL, of_volume="v")
     assert started.luns() == ["bdvl-c", "bdvl-v"]
     assert started.clean()

@@ -67,6 +67,7 @@ class DevopClient:
             max_connections=options.max_connections,
             name=name,
             answered=_is_refusal,
+            keeps_logins=False,
         )
 
     def close(self) -> None:
