@@ -252,14 +252,22 @@ class Backend(Attachments):
         ``find_snapshots``); size and least size are the volume's there.
         """
         with self._operation("create_volume_from_snapshot", volume_id, timeout, copying=True):
-            snapshot = self._persist(lambda: self._look_up_snapshot(snapshot_id, of_volume))
-            checks.taken(snapshot)
-            if snapshot.size is None and of_volume is not None:
-                source = self._persist(lambda: self._look_up_volume(of_volume))
-                checks.complete(source)
-                snapshot = replace(snapshot, size=source.size)
-            spec = self._clone_spec(volume_id, snapshot, size, pool, thin)
-            return self._clone(volume_id, snapshot.ref, spec)
+
+            def make(read: Callable[[str], Snapshot]) -> Volume:
+                snapshot = self._persist(lambda: self._checked_snapshot(read, snapshot_id, of_volume, exact=True))
+                checks.taken(snapshot)
+                if snapshot.size is None and of_volume is not None:
+                    source = self._persist(lambda: self._look_up_volume(of_volume))
+                    checks.complete(source)
+                    snapshot = replace(snapshot, size=source.size)
+                spec = self._clone_spec(volume_id, snapshot, size, pool, thin)
+                return self._clone(volume_id, snapshot.ref, spec)
+
+            if of_volume is None:
+                # What was only recalled may have gone, or be another one by now.
+                with suppress(NotFound):
+                    return make(self._driver.recall_snapshot)
+            return make(self._driver.look_up_snapshot)
 
     # Snapshots
 
@@ -683,7 +691,8 @@ class Backend(Attachments):
 
     def _delete_snapshot(self, snapshot_id: str, of_volume: str | None) -> None:
         with absent_is_done():
-            snapshot = self._look_up_snapshot(snapshot_id, of_volume)
+            read = self._driver.recall_snapshot if of_volume is None else self._driver.look_up_snapshot
+            snapshot = self._checked_snapshot(read, snapshot_id, of_volume, exact=True)
             checks.deletable_snapshot(snapshot)
             try:
                 self._driver.delete_snapshot(snapshot)

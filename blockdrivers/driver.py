@@ -295,6 +295,14 @@ class Driver(ABC):
         """
         return self.look_up_volume(volume), self.look_up_snapshot(snapshot)
 
+    def recall_snapshot(self, name: str) -> Snapshot:
+        """Return the snapshot as it was last seen, or as `look_up_snapshot` does, for `clone_volume` and `delete_snapshot`.
+
+        A driver may answer from memory, all but whether it is exported, where the array proves by the request that follows that this
+        snapshot is still there: else `clone_volume` raises `NotFound`, and `delete_snapshot` looks it up.
+        """
+        return self.look_up_snapshot(name)
+
     @abstractmethod
     def list_snapshots(self, source: VolumeRef | None = None) -> Iterable[Snapshot]:
         """Yield the snapshots of one volume, or every one of the array."""

@@ -2,23 +2,41 @@
 
 A share has no descriptions and no hosts, so names hold everything: a volume is a file of its name, its snapshot a file
 ``SNAPSHOT{VOLUME}``, an export to a host a symbolic link ``HOST{VOLUME}``, and a host that was let in a link ``HOST`` whose target is
-its addresses. One look at a share's names tells all of a volume. What is being made bears the name of a helper, and gets its own name
+its addresses. One look at a share's names tells all of a volume. What is being made is a draft, ``HELPER{VOLUME}``, and gets its own name
 last: so what has a volume's name is whole.
+
+**One id, one file.** A server keeps names apart within one share only. So a draft is also the claim to its volume's name: who has one looks at
+every share, at the drafts of that volume first and at its name then, and publishes only once nothing else is there. Of two that meet,
+one is taken away; a server publishes no draft that has gone, so what was published stays, and nobody is told of anything else.
+The draft of the lesser share goes first, the other one gives way, unless nobody works on the first any more.
 
 How a server is asked is a `FileStore`'s.
 """
 
 from __future__ import annotations
 
+import os
 import re
 import threading
 from abc import ABC, abstractmethod
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from blockdrivers.driver import Driver, SnapshotSpec, Source, VolumeSpec
-from blockdrivers.errors import AlreadyExists, InUse, InvalidRequest, NotFound, StaleReference
+from blockdrivers.errors import (
+    AlreadyExists,
+    Ambiguous,
+    BlockDriversError,
+    Busy,
+    DeadlineExceeded,
+    InUse,
+    InvalidRequest,
+    NotFound,
+    StaleReference,
+    Unreachable,
+)
 from blockdrivers.model import (
     Dependant,
     Export,
@@ -33,11 +51,15 @@ from blockdrivers.model import (
     VolumeRef,
     VolumeState,
 )
-from blockdrivers.naming import Kind, kind_of
+from blockdrivers.naming import Kind, array_name, kind_of
 
 _LEGAL = re.compile(r"[A-Za-z0-9_.-]+")
 _OF = re.compile(r"(?P<name>[^{}]+)\{(?P<volume>[^{}]+)\}")
 _REMEMBERED = 8192
+_HELPER = 31
+_DRAFTS = "bdt*"
+_OPEN = (Ambiguous, Busy, Unreachable, DeadlineExceeded)
+"""What leaves a draft as it is: the same call goes on with it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +78,7 @@ class Entry:
     qos_id: str | None = None
     allocated_bytes: int | None = None
     unfinished: bool = False
-    """Whether its making was cut off before it had its size; `FileStore.create` completes it."""
+    """Whether its making was cut off before it had its size."""
 
 
 class FileStore(ABC):
@@ -72,11 +94,21 @@ class FileStore(ABC):
 
     @abstractmethod
     def entries(self, pool: str, patterns: Sequence[str]) -> Sequence[Entry]:
-        """Return what matches any shell-style pattern, in one request where the server has one for that; more may be returned."""
+        """Return what matches any shell-style pattern, in one request where the server has one for that; more may be returned.
+
+        What is renamed meanwhile from what matches one pattern to what matches a later one is in the answer.
+        """
 
     @abstractmethod
-    def create(self, pool: str, name: str, size: int, *, thin: bool) -> None:
-        """Make a whole file that reads as zeros, or complete an unfinished one; `AlreadyExists`."""
+    def draft(self, pool: str, draft: str, size: int, *, thin: bool) -> None:
+        """Make a file that reads as zeros once it is published, over what is there."""
+
+    @abstractmethod
+    def publish(self, draft: Entry, name: str, size: int, *, thin: bool) -> Entry:
+        """Give a draft its size, provisioning and name, the name last, and return the file.
+
+        `AlreadyExists` where the name is taken in that share, `NotFound` where the draft has gone: then there is no file of that name.
+        """
 
     @abstractmethod
     def resize(self, entry: Entry, size: int) -> None:
@@ -112,10 +144,6 @@ class FileStore(ABC):
         return "raw"
 
     @abstractmethod
-    def reserve(self, entry: Entry, *, thin: bool) -> None:
-        """Give a file its provisioning; where it cannot be told from outside, nothing is to be done."""
-
-    @abstractmethod
     def admit(self, pool: str, addresses: Sequence[str]) -> None:
         """Let these addresses use the share; again is fine. Nothing is done where that is the administrator's."""
 
@@ -132,6 +160,8 @@ class FilesDriver(Driver):
         self._guard = threading.Lock()
         self._places: OrderedDict[str, tuple[str, str]] = OrderedDict()
         self._admitted: set[tuple[str, str, tuple[str, ...]]] = set()
+        self._sighted: OrderedDict[tuple[str, str, str], None] = OrderedDict()
+        self._snapshots: OrderedDict[str, Snapshot] = OrderedDict()
 
     def initiators(self) -> Sequence[InitiatorFacts]:
         """There are none."""
@@ -140,9 +170,11 @@ class FilesDriver(Driver):
     # Volumes
 
     def create_volume(self, spec: VolumeSpec) -> Volume:
-        """Make a file."""
-        self._store.create(self._store.known(spec.pool), spec.name, spec.size, thin=spec.thin)
-        return self._alone(spec)
+        """Make a draft, and publish it."""
+        draft = _draft(spec.name)
+        with self._discarding(self._store.known(spec.pool), draft):
+            self._store.draft(spec.pool, draft, spec.size, thin=spec.thin)
+            return self._published(spec, draft, None)
 
     def get_volume(self, name: str) -> Volume:
         """Return the file of that name with what hangs on it, from the share that it was last seen in or from any."""
@@ -170,27 +202,21 @@ class FilesDriver(Driver):
         self._forget(volume.name)
 
     def clone_volume(self, source: Source, spec: VolumeSpec, temporary: str) -> Volume:
-        """Clone or copy under the helper's name, let it grow, and name it last."""
+        """Clone or copy into a draft, and publish it."""
         pool, name = self._place_of(source)
-        self._store.known(spec.pool)
-        grows = spec.source_size is not None and spec.size > spec.source_size
+        draft = _draft(spec.name)
         try:
-            if pool != spec.pool:
-                self._store.copy(pool, name, spec.pool, temporary)
-            elif grows or not spec.thin:
-                self._store.clone(pool, name, temporary, overwrite=True)
-            else:
-                self._store.clone(pool, name, spec.name)
-                return self._alone(spec)
-            made = Entry(temporary, spec.pool, size=spec.source_size or spec.size, thin=True)
-            if grows:
-                self._store.resize(made, spec.size)
-            self._store.reserve(made, thin=spec.thin)
-            self._store.rename(spec.pool, temporary, spec.name)
-        except (AlreadyExists, InvalidRequest, NotFound):
-            self._remove(spec.pool, temporary)
+            with self._discarding(self._store.known(spec.pool), draft):
+                if pool != spec.pool:
+                    self._store.copy(pool, name, spec.pool, draft)
+                else:
+                    self._store.clone(pool, name, draft, overwrite=True)
+                return self._published(spec, draft, source)
+        except NotFound as gone:
+            if isinstance(source, VolumeRef):
+                raise self._moved(source, gone) from gone
+            self._forget_snapshot(source.name)
             raise
-        return self._alone(spec)
 
     def abandon_clone(self, volume: Volume, temporary: str) -> None:
         """Nothing that is unfinished has a volume's name."""
@@ -218,6 +244,12 @@ class FilesDriver(Driver):
         """Return the file whose name begins so."""
         return self._snapshot(self._find_snapshot(_checked(name)))
 
+    def recall_snapshot(self, name: str) -> Snapshot:
+        """Return the snapshot as it was last seen, or its file as it is now."""
+        with self._guard:
+            seen = self._snapshots.get(name)
+        return seen or self.get_snapshot(name)
+
     def list_snapshots(self, source: VolumeRef | None = None) -> Iterable[Snapshot]:
         """Yield the snapshots of a volume, or of all."""
         for entry in self._everywhere([_of("*", "*" if source is None else source.name)]):
@@ -225,11 +257,17 @@ class FilesDriver(Driver):
                 yield self._snapshot(entry)
 
     def delete_snapshot(self, snapshot: Snapshot) -> None:
-        """Remove a snapshot's file."""
+        """Remove a snapshot's file, by its name where it was last seen, or wherever it is now."""
         name = _of(snapshot.name, snapshot.source_name)
-        pool = self._pool_where(name, snapshot.id) or self._find_snapshot(snapshot.name).pool
-        self._store.delete(pool, name)
+        pool = self._pool_where(name, snapshot.id)
         self._forget(name)
+        self._forget_snapshot(snapshot.name)
+        if pool is not None:
+            with suppress(NotFound):
+                self._store.delete(pool, name)
+                return
+        there = self._find_snapshot(snapshot.name)
+        self._store.delete(there.pool, there.name)
 
     def revert_volume(self, volume: Volume, snapshot: Snapshot) -> None:
         """Clone the snapshot over its volume."""
@@ -250,9 +288,17 @@ class FilesDriver(Driver):
         return self._export(entry, host_name)
 
     def unexport(self, source: Source, host_name: str, protocol: Protocol) -> None:
-        """Take the note away."""
+        """Take the note away, where the file was last seen or where it is now."""
+        note = _of(host_name, source.name)
+        remembered = self._remembered(source.name)
+        if remembered is not None:
+            with suppress(NotFound):
+                self._store.delete(remembered[0], note)
+                return
         entry, _ = self._find(source.name)
-        self._store.delete(entry.pool, _of(host_name, source.name))
+        if remembered is not None and remembered[0] == entry.pool:
+            raise NotFound(f"{source.name!r} is not exported to {host_name!r}.")
+        self._store.delete(entry.pool, note)
 
     def list_exports(self, source: Source) -> Sequence[Export]:
         """Return one export for each note."""
@@ -286,7 +332,9 @@ class FilesDriver(Driver):
         if any(entry.name == name for entry in self._store.entries(volume.pool, [name])):
             raise AlreadyExists(f"There is a file {name!r} in {volume.pool!r}.")
         for entry in others:
-            self._store.rename(entry.pool, entry.name, _of(_parsed(entry)[0], name))
+            if not is_draft(entry.name):
+                self._forget_snapshot(_parsed(entry)[0])
+                self._store.rename(entry.pool, entry.name, _of(_parsed(entry)[0], name))
         self._store.rename(volume.pool, volume.name, name)
         self._forget(volume.name)
         return self.get_volume(name)
@@ -296,6 +344,7 @@ class FilesDriver(Driver):
         pool, old = self._place_of(snapshot.ref)
         self._store.rename(pool, old, _of(name, snapshot.source_name))
         self._forget(old)
+        self._forget_snapshot(snapshot.name)
         return self.get_snapshot(name)
 
     def leftovers(self) -> Iterable[Leftover]:
@@ -371,6 +420,8 @@ class FilesDriver(Driver):
             if source.id is not None and remembered is not None and remembered[1].endswith(f" {source.id}"):
                 return remembered[0], remembered[1].partition(" ")[0]
             entry = self._find_snapshot(source.name)
+            if source.id not in {None, entry.id}:
+                raise NotFound(f"The snapshot {source.name!r} is another one than before.")
             return entry.pool, entry.name
         return self._pool_of(source), source.name
 
@@ -380,17 +431,79 @@ class FilesDriver(Driver):
         self._forget(source.name)
         return StaleReference(f"File {source.name!r} is not where it was seen last.")
 
-    def _alone(self, spec: VolumeSpec) -> Volume:
-        """Return what was made; take it back where the name is taken in another share: a server keeps names apart in one only."""
-        found = [entry for entry in self._everywhere([spec.name]) if entry.name == spec.name and entry.target is None]
-        for entry in found:
-            if entry.pool != spec.pool:
-                self._remove(spec.pool, spec.name)
-                self._forget(spec.name)
-                raise AlreadyExists(f"There is a file {spec.name!r} in {entry.pool!r}.")
-        if not found:
-            raise StaleReference(f"File {spec.name!r} was there a moment ago and is not now.")
-        return self._volume(found[0], ())
+    # Drafts
+
+    def _published(self, spec: VolumeSpec, draft: str, source: Source | None) -> Volume:
+        """Publish a draft once nothing in any share stands against it."""
+        mine = self._unopposed(spec.pool, spec.name, draft)
+        if isinstance(source, SnapshotRef) and mine.size != spec.source_size:
+            raise NotFound(f"The snapshot {source.name!r} is another one than before.")
+        if source is not None and mine.size > spec.size:
+            raise InvalidRequest(f"{source.name!r} has grown to {mine.size} bytes meanwhile; the clone was to have {spec.size}.")
+        for pool in self._store.pools():
+            if pool != spec.pool:
+                self._unopposed(pool, spec.name, draft, by=spec.pool)
+        try:
+            made = self._store.publish(mine, spec.name, spec.size, thin=spec.thin)
+        except NotFound as gone:
+            raise Busy(f"Another call for {spec.name!r} has taken this one's draft away.") from gone
+        self._remember(made)
+        return self._volume(made, ())
+
+    def _unopposed(self, pool: str, name: str, draft: str, by: str | None = None) -> Entry:
+        """Look at a share until nothing in it stands against a draft, there or in the share `by`; return the draft where it is there.
+
+        Raises:
+            AlreadyExists: the name is taken.
+            Busy: another call has a draft, too, and this one gives way.
+        """
+        mine = Entry(draft, by or pool)
+        while True:
+            entries = self._store.entries(pool, [_of(_DRAFTS, name), name])
+            for entry in entries:
+                if entry.name == name and entry.target is None:
+                    if not entry.unfinished:
+                        raise AlreadyExists(f"There is a file {name!r} in {pool!r}.")
+                    self._remove(pool, name)
+            found = [entry for entry in entries if is_draft(entry.name) and _parsed(entry)[1] == name]
+            others = [entry for entry in found if (entry.pool, entry.name) != (mine.pool, mine.name)]
+            for other in others:
+                if (other.pool, other.name) < (mine.pool, mine.name) and not self._seen_before(other):
+                    self._remove(mine.pool, draft)
+                    raise Busy(f"Another call is making {name!r} in {pool!r}.")
+                self._remove(pool, other.name)
+            if others or any(entry.name == name for entry in entries):
+                continue
+            if by is not None:
+                return mine
+            if not found:
+                raise Busy(f"Another call for {name!r} has taken this one's draft away.")
+            return found[0]
+
+    def _seen_before(self, other: Entry) -> bool:
+        """Tell whether that draft has been given way to already: then nobody may be at work on it any more."""
+        key = (other.pool, other.name, other.id)
+        with self._guard:
+            if key in self._sighted:
+                return True
+            self._sighted[key] = None
+            if len(self._sighted) > _REMEMBERED:
+                self._sighted.popitem(last=False)
+            return False
+
+    @contextmanager
+    def _discarding(self, pool: str, draft: str) -> Iterator[None]:
+        """Where a draft will not be published, leave none."""
+        try:
+            yield
+        except _OPEN:
+            raise
+        except BlockDriversError:
+            with suppress(BlockDriversError):
+                self._store.delete(pool, draft)
+            raise
+
+    # Names that hold things
 
     def _record(self, pool: str, host_name: str, addresses: str) -> None:
         """Note a host's addresses, in place of those that it had."""
@@ -434,6 +547,11 @@ class FilesDriver(Driver):
             while len(self._places) > _REMEMBERED:
                 self._places.popitem(last=False)
 
+    def _forget_snapshot(self, name: str) -> None:
+        self._forget(_of(name, ""))
+        with self._guard:
+            self._snapshots.pop(name, None)
+
     def _forget(self, name: str) -> None:
         with self._guard:
             self._places.pop(name, None)
@@ -441,7 +559,9 @@ class FilesDriver(Driver):
     # Nouns
 
     def _volume(self, entry: Entry, hanging: Iterable[Entry]) -> Volume:
-        kinds = {Dependant.SNAPSHOT if other.target is None else Dependant.EXPORT for other in hanging}
+        kinds = {
+            Dependant.SNAPSHOT if other.target is None else Dependant.EXPORT for other in hanging if not is_draft(other.name)
+        }
         return Volume(
             id=entry.id,
             name=entry.name,
@@ -462,11 +582,28 @@ class FilesDriver(Driver):
             source_id = remembered[1] if remembered else self._find(str(source))[0].id
         except NotFound:
             source_id = ""
-        return Snapshot(entry.id, name, entry.size, source_id, str(source))
+        found = Snapshot(entry.id, name, entry.size, source_id, str(source))
+        with self._guard:
+            self._snapshots[name] = found
+            self._snapshots.move_to_end(name)
+            if len(self._snapshots) > _REMEMBERED:
+                self._snapshots.popitem(last=False)
+        return found
 
     def _export(self, entry: Entry, host_name: str) -> Export:
         location = self._store.location(entry.pool, entry.name)
         return Export(entry.name, host_name, Protocol.NFS, location=location, format=self._store.format)
+
+
+def is_draft(name: str) -> bool:
+    """Tell whether a file is being made: nobody but who makes it writes it, and it is no volume yet."""
+    match = _OF.fullmatch(name)
+    return match is not None and kind_of(match["name"]) is Kind.TEMPORARY
+
+
+def _draft(name: str) -> str:
+    """Return the name of this call's draft: no other call that is under way has one of that name."""
+    return _of(array_name(Kind.TEMPORARY, f"{os.uname().nodename} {os.getpid()} {threading.get_ident()}", _HELPER), name)
 
 
 def _of(name: str, volume: str) -> str:
@@ -479,7 +616,7 @@ def _parsed(entry: Entry) -> tuple[str, str | None]:
 
 
 def _is_snapshot(entry: Entry) -> bool:
-    return entry.target is None and _OF.fullmatch(entry.name) is not None
+    return entry.target is None and _OF.fullmatch(entry.name) is not None and not is_draft(entry.name)
 
 
 def _by_volume(entries: Iterable[Entry]) -> Mapping[str, Sequence[Entry]]:

@@ -11,6 +11,8 @@ from typing import Any
 State = Mapping[str, Counter[str]]
 """Kind of object -> how often each object, without what differs from run to run, is there."""
 
+_FOUND_AGAIN = re.compile(r"(\bblockdrivers;.*);kept$", re.DOTALL)
+"""A description whose object a repeat has found, which some drivers have to note."""
 _VOLATILE = re.compile(
     r"(^|_)(ids?|wwns?|wwpn|uuid|time|timestamp|created|created_at|started|sequence|counter|serial|token)$", re.IGNORECASE
 )
@@ -47,6 +49,8 @@ def _is_bystander(entry: Any) -> bool:
 def _without_volatile(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _without_volatile(inner) for key, inner in value.items() if not _VOLATILE.search(key)}
+    if isinstance(value, str):
+        return _FOUND_AGAIN.sub(r"\1", value)
     if isinstance(value, list):
         return sorted((_without_volatile(inner) for inner in value), key=repr)
     return value

@@ -288,7 +288,7 @@ def test_a_revert_keeps_what_the_volume_is(lab):
     assert array.get_volume("v") == before
     assert array.get_qos("v") == Qos(total_iops=700)
     (lun,) = [lun for lun in started.array.family.state()["volumes"] if lun["name"].endswith("bdvl-v")]
-    assert (lun["unmap"], lun["comment"]) == ("true", "blockdrivers;id=v")
+    assert (lun["unmap"], lun["comment"]) == ("true", "blockdrivers;id=v;kept")
 
 
 def test_a_given_up_volume_takes_its_snapshots_and_limits_along(lab):

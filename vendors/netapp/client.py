@@ -77,9 +77,9 @@ class OntapClient:
         """Send a request that changes the array, and return the answer once its job, where it is one, has ended well."""
         return self._call(method, path, body, query)
 
-    def upload(self, path: str, media_type: str, content: bytes) -> None:
+    def upload(self, path: str, media_type: str, content: bytes, **query: str) -> None:
         """POST something else than JSON."""
-        self._call("POST", path, None, {}, upload=(media_type, content))
+        self._call("POST", path, None, query, upload=(media_type, content))
 
     def change_own(self, method: str, path: str, body: Record | None = None, **query: str) -> int:
         """Change whatever records of this SVM a query matches; return how many."""

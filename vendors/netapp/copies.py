@@ -26,8 +26,9 @@ from blockdrivers.errors import (
 )
 from blockdrivers.model import Dependant, Snapshot, Volume, VolumeRef, VolumeState
 from vendors.netapp import objects
+from vendors.netapp.claims import LUNS
 from vendors.netapp.client import OntapClient, Record
-from vendors.netapp.luns import LUNS, Luns, provisioned
+from vendors.netapp.luns import Luns, provisioned
 from vendors.netapp.names import Base
 from vendors.netapp.pools import Pools
 
@@ -44,10 +45,12 @@ class Copies:
 
     def make(self, source: Source, spec: VolumeSpec) -> Volume:
         """Return a complete, independent volume with the source's bytes; see the driver contract."""
+        # What was read just now is not refused for being elsewhere.
+        recalled = self.luns.places.of(source.id) is not None
         record = self._source(source)
         self.pools.known(spec.pool)
         if objects.pool_of(record) == spec.pool:
-            return self._clone(source, record, spec)
+            return self._clone(source, record, spec, recalled=recalled)
         return self._copy(record, spec)
 
     def revert(self, volume: Volume, snapshot: Snapshot) -> None:
@@ -57,7 +60,7 @@ class Copies:
         """
         body: dict[str, object] = {
             "clone": {"source": {"uuid": snapshot.id}},
-            "comment": volume.description,
+            "comment": objects.kept(volume.description),
             "space": provisioned(thin=volume.thin),
         }
         if volume.qos_id is not None:
@@ -86,18 +89,21 @@ class Copies:
         place = self.luns.places.of(source.id)
         if source.id is None or place is None:
             snapshot = self.luns.snapshot(source.name)
+            if source.id not in {None, snapshot.id}:
+                raise NotFound(f"The snapshot {source.name!r} is another one than before.")
             return {"uuid": snapshot.id, "name": self.luns.places.of(snapshot.id)}
         return {"uuid": source.id, "name": place}
 
-    def _clone(self, source: Source, record: Record, spec: VolumeSpec) -> Volume:
+    def _clone(self, source: Source, record: Record, spec: VolumeSpec, *, recalled: bool) -> Volume:
         grows = spec.source_size is not None and spec.size > spec.source_size
         try:
             target = self.luns.clone(record, spec, spec.unfinished_description if grows else spec.description)
         except AlreadyExists:
             target = self._unfinished(spec)
         except (NotFound, InvalidRequest) as gone:
-            if isinstance(source, VolumeRef):
+            if isinstance(source, VolumeRef) and recalled:
                 raise self.luns.moved(source, gone) from gone
+            self.luns.places.forget(source.id)
             raise
         if not grows:
             return target
@@ -105,7 +111,7 @@ class Copies:
             if target.size < spec.size:
                 self.luns.grow(target, spec.size, spec.description)
             else:
-                self.luns.change(target.id, {"comment": spec.description})
+                self.luns.change(target.id, {"comment": objects.kept(spec.description)})
         return replace(target, size=spec.size, state=VolumeState.READY, description=spec.description)
 
     def _copy(self, record: Record, spec: VolumeSpec) -> Volume:
@@ -116,7 +122,7 @@ class Copies:
         with self._undoing_refused(target):
             self._await_copy(target)
             target = self.luns.volume(spec.name)
-            body: dict[str, Any] = {"comment": spec.description, "space": provisioned(thin=spec.thin)}
+            body: dict[str, Any] = {"comment": objects.kept(spec.description), "space": provisioned(thin=spec.thin)}
             if target.size < spec.size:
                 body["space"] |= {"size": spec.size}
             with self.pools.explaining(spec.pool, spec.size):

@@ -153,13 +153,17 @@ class OntapDriver(Driver):
         """GET storage/luns by the beginning of the name."""
         return self._luns.snapshot(name)
 
+    def recall_snapshot(self, name: str) -> Snapshot:
+        """Nothing is sent for a snapshot that was seen before: what follows names it by uuid."""
+        return self._luns.recalled(name)
+
     def list_snapshots(self, source: VolumeRef | None = None) -> Iterable[Snapshot]:
         """GET storage/luns, page by page."""
         return self._luns.snapshots(None if source is None else source.name)
 
     def delete_snapshot(self, snapshot: Snapshot) -> None:
-        """DELETE storage/luns/{uuid}."""
-        self._luns.remove(snapshot.id)
+        """DELETE storage/luns by uuid and name."""
+        self._luns.remove_snapshot(snapshot)
 
     def create_group_snapshot(self, specs: Sequence[SnapshotSpec]) -> Sequence[Snapshot]:
         """Clones out of one moment of the FlexVols (sheet, 3.8)."""

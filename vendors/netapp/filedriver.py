@@ -90,7 +90,10 @@ class OntapFilesDriver(FilesDriver):
 
     def delete_volume(self, volume: Volume) -> None:
         """DELETE the file; a policy of its name goes first, also one that a cut-off call has taken it out of."""
-        self._policies.remove(volume)
+        if volume.qos_id is not None:
+            self._shares.release(volume.pool, volume.name)
+        if volume.qos_id == volume.name:
+            self._policies.delete(volume.name)
         super().delete_volume(replace(volume, qos_id=None))
 
     def rename_volume(self, volume: Volume, name: str, description: str) -> Volume:

@@ -28,8 +28,9 @@ from blockdrivers.errors import (
 from blockdrivers.model import Snapshot
 from blockdrivers.naming import Kind, array_name, kind_of
 from vendors.netapp import codes, names, objects
+from vendors.netapp.claims import LUNS
 from vendors.netapp.client import OntapClient, Record
-from vendors.netapp.luns import LUNS, Luns
+from vendors.netapp.luns import Luns
 from vendors.netapp.names import Base
 from vendors.netapp.pools import Pools
 

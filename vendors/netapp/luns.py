@@ -1,8 +1,7 @@
 """LUNs: found by name, made, grown, renamed and removed. Source: protocol sheet, sections 3.2 and 3.3.
 
-The array keeps names apart within one FlexVol only. That an id names one LUN of the whole SVM is seen to here: who has made a
-LUN looks once more, and takes back what he made where another LUN has the name. So at most one of several callers succeeds, and
-where a cut-off call has left a second LUN, the older one is the volume and `strays` are leftovers.
+The array keeps names apart within one FlexVol only; that an id names one LUN of the whole SVM is seen to by `vendors.netapp.claims`.
+Where a cut-off call has left a second LUN, the one that is kept, or the older one, is the volume, and `strays` are leftovers.
 """
 
 from __future__ import annotations
@@ -17,21 +16,21 @@ from blockdrivers.driver import SnapshotSpec, VolumeSpec
 from blockdrivers.errors import AlreadyExists, BlockDriversError, InvalidRequest, NotFound, StaleReference
 from blockdrivers.model import Dependant, Snapshot, Volume, VolumeRef
 from vendors.netapp import codes, names, objects
+from vendors.netapp.claims import LUNS, Claims
 from vendors.netapp.client import OntapClient, Record
 from vendors.netapp.names import Base
 from vendors.netapp.pools import Pools
-
-LUNS: Final = "storage/luns"
 
 _REMEMBERED: Final = 8192
 
 
 class Places:
-    """Where LUNs were last seen: uuid -> name on the array; only where the answer proves both."""
+    """Where LUNs were last seen: uuid -> name on the array; only where the answer proves both. Snapshots by their names, too."""
 
     def __init__(self) -> None:
         self._guard = threading.Lock()
         self._seen: OrderedDict[str, str] = OrderedDict()
+        self._snapshots: OrderedDict[str, Snapshot] = OrderedDict()
 
     def remember(self, record: Record) -> Record:
         """Keep where a LUN was seen just now; return its record."""
@@ -53,6 +52,21 @@ class Places:
         with self._guard:
             self._seen.pop(uuid or "", None)
 
+    def keep(self, snapshot: Snapshot) -> Snapshot:
+        """Keep a snapshot as it was seen just now, but for its exports; return it."""
+        with self._guard:
+            self._snapshots[snapshot.name] = replace(snapshot, exported=False)
+            self._snapshots.move_to_end(snapshot.name)
+            if len(self._snapshots) > _REMEMBERED:
+                self._snapshots.popitem(last=False)
+        return snapshot
+
+    def snapshot(self, name: str) -> Snapshot | None:
+        """Return a snapshot as it was last seen, where its LUN's place is known."""
+        with self._guard:
+            found = self._snapshots.get(name)
+            return found if found is not None and found.id in self._seen else None
+
 
 class Luns:
     """The LUNs of one SVM."""
@@ -60,6 +74,7 @@ class Luns:
     def __init__(self, client: OntapClient, pools: Pools) -> None:
         self._client = client
         self._pools = pools
+        self._claims = Claims(client)
         self.places = Places()
 
     # Looking
@@ -79,7 +94,11 @@ class Luns:
         there = _eldest([record for record in found if objects.base(record).name == name])
         if there is None:
             raise NotFound(f"The array has no LUN that is a snapshot {name!r}.")
-        return objects.snapshot(there)
+        return self.places.keep(objects.snapshot(there))
+
+    def recalled(self, name: str) -> Snapshot:
+        """Return a snapshot as it was last seen, or as it is now; `NotFound`."""
+        return self.places.snapshot(name) or self.snapshot(name)
 
     def every(self) -> Sequence[Record]:
         """Return every LUN of the SVM."""
@@ -95,7 +114,7 @@ class Luns:
                 by_name.setdefault(str(objects.base(record)), []).append(record)
         for name, records in by_name.items():
             # What has two owners is told by whoever asks for it; a listing is not to fail for it.
-            yield objects.volume(min(records, key=_age), has_snapshots=name in with_snapshots)
+            yield objects.volume(min(records, key=objects.age), has_snapshots=name in with_snapshots)
 
     def snapshots(self, volume: str | None = None) -> Iterator[Snapshot]:
         """Yield every snapshot, or those of one volume."""
@@ -107,7 +126,7 @@ class Luns:
     def strays(self) -> Iterator[Volume]:
         """Yield the LUNs that have the name of an older one, in another FlexVol or, snapshots, of another volume."""
         seen: set[tuple[bool, str]] = set()
-        for record in sorted(self.every(), key=_age):
+        for record in sorted(self.every(), key=objects.age):
             key = (objects.is_snapshot(record), objects.base(record).name)
             if key in seen:
                 yield objects.volume(record)
@@ -123,9 +142,7 @@ class Luns:
             "comment": spec.description,
             "space": {"size": spec.size, **provisioned(thin=spec.thin)},
         }
-        made = self.made(body, spec.pool, spec.size)
-        self._alone(made, names.volume_pattern(spec.name), self._pools.several)
-        return objects.volume(made)
+        return objects.volume(self._only(body, spec.pool, spec.size, names.volume_pattern(spec.name), self._pools.several))
 
     def take(self, spec: SnapshotSpec) -> Snapshot:
         """Take a snapshot: clone a LUN within its FlexVol, which is done at once."""
@@ -138,11 +155,10 @@ class Luns:
             "space": {"guarantee": {"requested": False}},
         }
         try:
-            made = self.made(body, pool, 0)
+            made = self._only(body, pool, 0, names.snapshot_pattern(spec.name), several=True)
         except (NotFound, InvalidRequest) as gone:
             raise self.moved(spec.source, gone) from gone
-        self._alone(made, names.snapshot_pattern(spec.name), several=True)
-        return objects.snapshot(made)
+        return self.places.keep(objects.snapshot(made))
 
     def clone(self, source: Record, spec: VolumeSpec, comment: str) -> Volume:
         """Make a volume with the blocks of a LUN or snapshot of the same FlexVol; done at once, of the source's size."""
@@ -152,9 +168,7 @@ class Luns:
             "clone": {"source": {key: source[key] for key in ("name", "uuid")}},
             "space": provisioned(thin=spec.thin),
         }
-        made = self.made(body, spec.pool, 0)
-        self._alone(made, names.volume_pattern(spec.name), self._pools.several)
-        return objects.volume(made)
+        return objects.volume(self._only(body, spec.pool, 0, names.volume_pattern(spec.name), self._pools.several))
 
     def begin_copy(self, source: Record, spec: VolumeSpec) -> Volume:
         """Begin to copy a LUN or snapshot into another FlexVol."""
@@ -163,9 +177,7 @@ class Luns:
             "comment": spec.unfinished_description,
             "copy": {"source": {key: source[key] for key in ("name", "uuid")}},
         }
-        made = self.made(body, spec.pool, spec.size)
-        self._alone(made, names.volume_pattern(spec.name), self._pools.several)
-        return objects.volume(made)
+        return objects.volume(self._only(body, spec.pool, spec.size, names.volume_pattern(spec.name), self._pools.several))
 
     # Changing
 
@@ -175,7 +187,7 @@ class Luns:
 
     def grow(self, volume: Volume, size: int, comment: str | None = None) -> None:
         """Grow a LUN, and change its comment along with it; one that has the size already is fine."""
-        body: dict[str, object] = {"space": {"size": size}} | ({} if comment is None else {"comment": comment})
+        body: dict[str, object] = {"space": {"size": size}} | ({} if comment is None else {"comment": objects.kept(comment)})
         try:
             with self._pools.explaining(volume.pool, size - volume.size):
                 self.change(volume.id, body)
@@ -183,11 +195,12 @@ class Luns:
             if refused.vendor_code != codes.SAME_SIZE:
                 raise
             if comment is not None:
-                self.change(volume.id, {"comment": comment})
+                self.change(volume.id, {"comment": objects.kept(comment)})
 
     def rename(self, uuid: str, pool: str, name: Base, comment: str | None = None) -> None:
         """Give a LUN another name within its FlexVol."""
-        self.change(uuid, {"name": names.path(pool, name)} | ({} if comment is None else {"comment": comment}))
+        described = {} if comment is None else {"comment": objects.kept(comment) if comment else ""}
+        self.change(uuid, {"name": names.path(pool, name)} | described)
         self.places.forget(uuid)
 
     def rename_volume(self, volume: Volume, name: str, comment: str) -> Volume:
@@ -206,6 +219,19 @@ class Luns:
         """Delete a LUN; the array refuses one that is mapped."""
         self.places.forget(uuid)
         self._client.change("DELETE", f"{LUNS}/{uuid}")
+
+    def remove_snapshot(self, snapshot: Snapshot) -> None:
+        """Delete a snapshot where it was last seen, by uuid and name together, or wherever it is now; the array refuses one that is mapped."""
+        place = self.places.of(snapshot.id)
+        self.places.forget(snapshot.id)
+        if (
+            place is not None
+            and not names.holds_range(place)
+            and names.parse(place.rpartition("/")[2]).name == snapshot.name
+            and self._client.change_own("DELETE", LUNS, None, uuid=snapshot.id, name=place)
+        ):
+            return
+        self.remove(self.snapshot(snapshot.name).id)
 
     # What others build on
 
@@ -237,15 +263,21 @@ class Luns:
             (made,) = self._client.own(LUNS, name=str(body["name"]), fields=objects.LUN_FIELDS)
         return self.places.remember(made)
 
-    def _alone(self, made: Record, pattern: str, several: bool) -> None:
-        """Take back what was made where another LUN has the name; see the module."""
-        if not several:
-            return
-        base, uuid = objects.base(made), objects.text(made, "uuid")
-        for record in self._client.own(LUNS, name=pattern, fields="name,uuid,location.logical_unit"):
-            if objects.base(record).name == base.name and objects.text(record, "uuid") != uuid:
-                self.remove(uuid)
-                raise AlreadyExists(f"The array has a LUN {objects.text(record, 'name')!r}.")
+    def _only(self, body: Record, pool: str, needed: int, pattern: str, several: bool) -> Record:
+        """Make a LUN that is the only one of its name where others may be `several`."""
+        try:
+            made = self.made(body, pool, needed)
+        except AlreadyExists:
+            if several:
+                self._claims.keep(pattern, names.parse(str(body["name"]).rpartition("/")[2]).name)
+            raise
+        if several:
+            try:
+                self._claims.alone(made, pattern)
+            except AlreadyExists:
+                self.places.forget(objects.text(made, "uuid"))
+                raise
+        return made
 
     def _query(self, pattern: str) -> Iterable[Record]:
         return map(self.places.remember, self._client.own(LUNS, name=pattern, fields=objects.LUN_FIELDS))
@@ -260,16 +292,12 @@ def _is_of(record: Record, volume: str) -> bool:
     return objects.is_snapshot(record) and objects.base(record).source == volume
 
 
-def _age(record: Record) -> tuple[str, str]:
-    return objects.text(record, "create_time"), objects.text(record, "uuid")
-
-
 def _eldest(found: Sequence[Record]) -> Record | None:
-    """Return the LUN that a name stands for, where a cut-off call may have left a younger one."""
+    """Return the LUN that a name stands for, where a cut-off call may have left another one."""
     if len(found) < 2:  # noqa: PLR2004
         return found[0] if found else None
-    first, second, *_ = sorted(found, key=_age)
-    if objects.text(first, "create_time") == objects.text(second, "create_time"):
+    first, second, *_ = sorted(found, key=objects.age)
+    if objects.age(first)[:2] == objects.age(second)[:2]:
         paths = " and ".join(objects.text(record, "name") for record in (first, second))
         raise InvalidRequest(f"{paths} have one name and are of one moment; remove the one that is not used.")
     return first

@@ -50,17 +50,17 @@ def checked(name: str) -> str:
 
 def volume_pattern(name: str) -> str:
     """Return the query value that matches a volume's LUN, in whatever FlexVol."""
-    return f"*/{_widened(checked(name))}"
+    return f"*/{widened(checked(name))}"
 
 
 def snapshots_pattern(volume: str) -> str:
     """Return the query value that matches the snapshots of a volume."""
-    return f"*{{{_widened(checked(volume))}}}"
+    return f"*{{{widened(checked(volume))}}}"
 
 
 def snapshot_pattern(name: str) -> str:
     """Return the query value that matches a snapshot, of whatever volume."""
-    return f"*/{_widened(checked(name))}{{*"
+    return f"*/{widened(checked(name))}{{*"
 
 
 def holds_range(name: str) -> bool:
@@ -68,5 +68,6 @@ def holds_range(name: str) -> bool:
     return _RANGE in name
 
 
-def _widened(name: str) -> str:
+def widened(name: str) -> str:
+    """Return the query value that matches a text without a query's marks, and perhaps others where it holds what makes a range."""
     return name.replace(_RANGE, "*")

@@ -41,8 +41,10 @@ COMMENT_LENGTH: Final = 254
 _SOURCE = re.compile(r"of=(?P<uuid>[0-9a-f-]{36});(?P<rest>.*)", re.DOTALL)
 _RELEASED: Final = ";released"
 """Ends the comment of a LUN that has been taken out of its own QoS policy in order to be deleted."""
-DESCRIPTION_LENGTH: Final = COMMENT_LENGTH - len("of=") - 36 - len(";")
-"""What a comment has room for beside the source of a snapshot, or that mark."""
+KEPT: Final = ";kept"
+"""Ends the comment of a LUN that its maker may not take back any more; see `vendors.netapp.claims`."""
+DESCRIPTION_LENGTH: Final = COMMENT_LENGTH - len("of=") - 36 - len(";") - len(KEPT)
+"""What a comment has room for beside the source of a snapshot, and marks."""
 
 ISCSI_PORT: Final = 3260
 _NAA: Final = "600a0980"
@@ -110,6 +112,28 @@ def is_snapshot(record: Record) -> bool:
     return base(record).source is not None and _SOURCE.match(str(value(record, "comment", ""))) is not None
 
 
+def is_kept(record: Record) -> bool:
+    """Tell whether a LUN's maker may not take it back any more."""
+    return str(value(record, "comment", "")).endswith(KEPT)
+
+
+def kept(comment: str) -> str:
+    """Return the comment of a LUN that its maker may not take back any more."""
+    return comment.removesuffix(KEPT) + KEPT
+
+
+def is_described(record: Record) -> bool:
+    """Tell whether a LUN is this library's, as its comment says."""
+    comment = str(value(record, "comment", ""))
+    match = _SOURCE.match(comment)
+    return Label.parse((match["rest"] if match else comment).removesuffix(KEPT)) != Label()
+
+
+def age(record: Record) -> tuple[bool, str, str]:
+    """Return by what LUNs of one name are sorted: the first is the one that the name stands for."""
+    return not is_kept(record), text(record, "create_time"), text(record, "uuid")
+
+
 def wwn(serial: str) -> str:
     """Return a LUN's SCSI identity, as its serial number gives it (sheet, section 2)."""
     return _NAA + serial.encode("ascii").hex()
@@ -118,9 +142,9 @@ def wwn(serial: str) -> str:
 def volume(record: Record, *, has_snapshots: bool = False) -> Volume:
     """Translate a LUN."""
     comment = str(value(record, "comment", ""))
-    description = comment.removesuffix(_RELEASED)
+    description = comment.removesuffix(_RELEASED).removesuffix(KEPT)
     policy = str(value(record, "qos_policy.name") or "")
-    if not policy and description != comment:
+    if not policy and comment.endswith(_RELEASED):
         policy = str(base(record))
     dependants = {Dependant.SNAPSHOT} if has_snapshots else set()
     if flag(record, "status.mapped"):
@@ -167,7 +191,7 @@ def snapshot(record: Record) -> Snapshot:
         source_name=found.source,
         wwn=wwn(text(record, "serial_number")),
         exported=flag(record, "status.mapped"),
-        description=match["rest"],
+        description=match["rest"].removesuffix(KEPT),
     )
 
 

@@ -41,4 +41,4 @@ class OntapOptions(BaseModel):
         description="Add a rule for each host's address to the FlexVol's export policy, and take it away with the host; "
         "else access is the administrator's business. The policy should be of FlexVols that are pools only.",
     )
-    file_mode: str = Field("660", pattern="^[0-7]{3,4}$", description="Permissions of new files, in octal.")
+    file_mode: str = Field("660", pattern="^[0246]?[0-7]{3}$", description="Permissions of new files, in octal.")

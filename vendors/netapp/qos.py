@@ -9,8 +9,8 @@ from blockdrivers.driver import QosSupport
 from blockdrivers.errors import AlreadyExists
 from blockdrivers.model import Qos, Volume
 from vendors.netapp import objects
+from vendors.netapp.claims import LUNS
 from vendors.netapp.client import OntapClient, Record
-from vendors.netapp.luns import LUNS
 
 _POLICIES: Final = "storage/qos/policies"
 _MB: Final = 1_000_000

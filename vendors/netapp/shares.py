@@ -9,11 +9,11 @@ import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 from urllib.parse import quote
 
-from blockdrivers.errors import AlreadyExists, BlockDriversError, InvalidRequest, NotFound, OutOfSpace, VendorError
+from blockdrivers.errors import AlreadyExists, BlockDriversError, InvalidRequest, NotFound, VendorError
 from blockdrivers.files import Entry, FileStore
 from vendors.netapp import codes, names, objects
 from vendors.netapp.client import OntapClient, Record
@@ -22,7 +22,9 @@ from vendors.netapp.pools import Pools
 
 CLONES: Final = "storage/file/clone"
 _COPIES: Final = "storage/file/copy"
-_FIELDS: Final = "name,type,size,bytes_used,fill_enabled,inode_number,inode_generation,target,qos_policy.name"
+_FIELDS: Final = "name,type,size,bytes_used,fill_enabled,inode_number,inode_generation,target,qos_policy.name,unix_permissions"
+_RELEASED: Final = 0o1000
+"""In the permissions of a file that has been taken out of its own QoS policy in order to be deleted; the bit means nothing on a file."""
 _UNFINISHED: Final = 1
 """Bytes in a file that has been made and not been given its size."""
 _WAIT_SECONDS: Final = "15"
@@ -107,39 +109,31 @@ class OntapShares(FileStore):
             found = list(self._client.listing(self._files(pool), name=wanted, fields=_FIELDS))
         return [_entry(share, record) for record in found if objects.value(record, "type") in {"file", "symlink"}]
 
-    def create(self, pool: str, name: str, size: int, *, thin: bool) -> None:
-        """POST a file of one byte, PATCH its size; one that a cut-off call has left without its size gets it."""
+    def draft(self, pool: str, draft: str, size: int, *, thin: bool) -> None:
+        """POST a file of one byte."""
         head = f'--{_BOUNDARY}\r\nContent-Disposition: form-data; name="file"\r\n\r\n'
         content = f"{head}\0\r\n--{_BOUNDARY}--\r\n".encode()
-        media = f"multipart/form-data; boundary={_BOUNDARY}"
         with self._explaining(pool, size):
-            try:
-                self._client.upload(self._file(pool, name), media, content)
-            except AlreadyExists:
-                found = self._client.listing(self._files(pool), name=name.replace("..", "*"), fields="name,size")
-                sizes = [objects.number(record, "size", 0) for record in found if record.get("name") == name]
-                if sizes != [_UNFINISHED]:
-                    raise
-        body: dict[str, object] = {"size": size, "unix_permissions": self._options.file_mode}
+            self._client.upload(self._file(pool, draft), f"multipart/form-data; boundary={_BOUNDARY}", content, overwrite="true")
+
+    def publish(self, draft: Entry, name: str, size: int, *, thin: bool) -> Entry:
+        """PATCH size, permissions, reservation and path."""
+        body: dict[str, object] = {"path": name, "unix_permissions": self._options.file_mode}
+        if size != draft.size:
+            body["size"] = size
         if not thin:
             body |= {"fill_enabled": True, "overwrite_enabled": True}
-        try:
-            with self._explaining(pool, size):
-                self._patch(pool, name, body)
-        except (OutOfSpace, VendorError, InvalidRequest):
-            self.delete(pool, name)
-            raise
+        with self._explaining(draft.pool, size):
+            try:
+                self._patch(draft.pool, draft.name, body)
+            except (VendorError, InvalidRequest) as refused:
+                raise self._taken(draft.pool, name, refused) from refused
+        return replace(draft, name=name, size=size, thin=thin, unfinished=False)
 
     def resize(self, entry: Entry, size: int) -> None:
         """PATCH the size."""
         with self._explaining(entry.pool, size - entry.size):
             self._patch(entry.pool, entry.name, {"size": size})
-
-    def reserve(self, entry: Entry, *, thin: bool) -> None:
-        """PATCH the reservation."""
-        if not thin:
-            with self._explaining(entry.pool, entry.size):
-                self._patch(entry.pool, entry.name, {"fill_enabled": True, "overwrite_enabled": True})
 
     def clone(self, pool: str, source: str, target: str, *, overwrite: bool = False) -> None:
         """POST storage/file/clone; the answer waits for the job where it ends soon."""
@@ -190,12 +184,16 @@ class OntapShares(FileStore):
         """PATCH the QoS policy; the empty name takes the file out of any."""
         self._patch(pool, name, {"qos_policy": {"name": policy}})
 
+    def release(self, pool: str, name: str) -> None:
+        """PATCH a file that is to be deleted out of its QoS policy, and say so, so that a repeat after a cut knows of the policy."""
+        self._patch(pool, name, {"qos_policy": {"name": ""}, "unix_permissions": f"1{self._options.file_mode[-3:]}"})
+
     # Who may mount
 
     def admit(self, pool: str, addresses: Sequence[str]) -> None:
-        """POST a rule for each address to the FlexVol's export policy."""
+        """POST a rule for each address to the FlexVol's export policy, which refuses one that is there."""
         if self._options.export_rules:
-            for address in sorted(set(addresses) - {address for _, address in self._rules(pool)}):
+            for address in sorted(set(addresses)):
                 try:
                     self._client.change("POST", self._policy(pool), {"clients": [{"match": address}], **_RULE})
                 except AlreadyExists:
@@ -283,6 +281,9 @@ def _share(record: Record, nodes: Mapping[str, str | None]) -> Share:
 def _entry(share: Share, record: Record) -> Entry:
     link = objects.value(record, "type") == "symlink"
     generation = objects.value(record, "inode_generation", 0)
+    policy = str(objects.value(record, "qos_policy.name") or "")
+    if not policy and int(str(objects.value(record, "unix_permissions", 0)), 8) & _RELEASED:
+        policy = objects.text(record, "name")
     return Entry(
         name=objects.text(record, "name"),
         pool=share.name,
@@ -290,7 +291,7 @@ def _entry(share: Share, record: Record) -> Entry:
         size=objects.number(record, "size", 0),
         thin=not objects.flag(record, "fill_enabled"),
         target=str(objects.value(record, "target", "")) if link else None,
-        qos_id=str(objects.value(record, "qos_policy.name") or "") or None,
+        qos_id=policy or None,
         allocated_bytes=objects.number(record, "bytes_used", 0),
         unfinished=not link and objects.number(record, "size", 0) == _UNFINISHED,
     )

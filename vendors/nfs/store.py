@@ -1,7 +1,7 @@
 """Files of mounted shares. Source: protocol sheet nfs-files, sections 3.5 to 3.9 and 7.
 
-A file gets its name when it is whole: until then it has a helper's, which is linked to the volume's name (and refused where that is taken) and
-then removed. A volume that is to have its space reserved is marked by the sticky bit, which means nothing on a file: how many
+A file gets its name when it is whole: until then it has a draft's or a helper's, which is linked to its own name (and refused where that is taken)
+and then removed. A volume that is to have its space reserved is marked by the sticky bit, which means nothing on a file: how many
 blocks a file has says nothing, since a thin one may be written full.
 """
 
@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from hashlib import sha256
 
-from blockdrivers.errors import BlockDriversError, InUse, OutOfSpace, VendorError
-from blockdrivers.files import Entry, FileStore
+from blockdrivers.errors import BlockDriversError, InUse, OutOfSpace, StaleReference, VendorError
+from blockdrivers.files import Entry, FileStore, is_draft
 from blockdrivers.host import programs
 from blockdrivers.naming import Kind, array_name, kind_of
 from vendors.nfs import copying, qcow2
@@ -25,7 +25,6 @@ from vendors.nfs.mounts import Mounts
 from vendors.nfs.options import NfsOptions
 
 _RESERVED = stat.S_ISVTX
-_NEW = os.O_RDWR | os.O_CREAT
 _QEMU_SECONDS = 300.0
 _IN_USE = ('write" lock', "Is another process using")
 
@@ -76,20 +75,38 @@ class SharedFiles(FileStore):
         """Read the folder."""
 
         def read(folder: int) -> list[Entry]:
-            if any(mark in pattern for pattern in patterns for mark in "*?["):
-                names = [name for name in os.listdir(folder) if any(fnmatchcase(name, pattern) for pattern in patterns)]
-            else:
-                names = list(patterns)
-            return [entry for name in sorted(names) if (entry := self._entry(pool, folder, name)) is not None]
+            found: dict[str, Entry] = {}
+            for pattern in patterns:
+                # One after the other: what is renamed to what a later pattern means is found by that one.
+                wild = any(mark in pattern for mark in "*?[")
+                names = [name for name in os.listdir(folder) if fnmatchcase(name, pattern)] if wild else [pattern]
+                for name in names:
+                    entry = self._entry(pool, folder, name)
+                    if entry is not None:
+                        found[name] = entry
+            return [found[name] for name in sorted(found)]
 
         return self._mounts.at(pool, read)
 
-    def create(self, pool: str, name: str, size: int, *, thin: bool) -> None:
-        """Make a file under a helper's name, sparse or filled, and name it."""
-        helper = self._helper(pool, name)
-        with self._undone(pool, helper):
-            self._mounts.slowly([pool], lambda folder: self._fresh(folder, helper, size, thin=thin))
-            self._mounts.at(pool, lambda folder: self._named(folder, helper, name), changes=True)
+    def draft(self, pool: str, draft: str, size: int, *, thin: bool) -> None:
+        """Make a whole file, sparse or filled."""
+        self._mounts.slowly([pool], lambda folder: self._fresh(folder, draft, size, thin=thin))
+
+    def publish(self, draft: Entry, name: str, size: int, *, thin: bool) -> Entry:
+        """Grow and fill a draft, link its name, which is refused where it is taken, and remove the draft's."""
+        if size > draft.size:
+            self.resize(draft, size)
+        if draft.thin and not thin:
+            self._reserve(draft)
+
+        def named(folder: int) -> Entry | None:
+            self._named(folder, draft.name, name)
+            return self._entry(draft.pool, folder, name)
+
+        made = self._mounts.at(draft.pool, named, changes=True)
+        if made is None:
+            raise StaleReference(f"File {name!r} was there a moment ago and is not now.")
+        return made
 
     def resize(self, entry: Entry, size: int) -> None:
         """Grow a disk; one that is reserved, with its space."""
@@ -111,26 +128,15 @@ class SharedFiles(FileStore):
 
         self._mounts.slowly([entry.pool], grow)
 
-    def reserve(self, entry: Entry, *, thin: bool) -> None:
-        """Fill what is a hole, or call a disk thin again."""
-
-        def mark(folder: int) -> Iterator[None]:
-            with _opened(folder, entry.name, os.O_RDWR) as file:
-                if not thin and self.format == "raw":
-                    yield from copying.fill(file, 0, os.fstat(file).st_size)
-                os.fchmod(file, self._mode | (0 if thin else _RESERVED))
-
-        self._mounts.slowly([entry.pool], mark)
-
     def clone(self, pool: str, source: str, target: str, *, overwrite: bool = False) -> None:
         """Let the server clone a file, or copy it; a disk that a host uses is cloned only, since a copy would be of no one moment."""
-        if overwrite and kind_of(target) is not Kind.TEMPORARY:
-            self._mounts.slowly([pool], lambda folder: self._copied(folder, source, folder, target, os.O_RDWR, used=()))
+        if overwrite and not is_draft(target):
+            self._mounts.slowly([pool], lambda folder: self._copied(folder, source, folder, target, used=(), over=True))
             return
         used = self._users(pool, source)
-        helper = target if kind_of(target) is Kind.TEMPORARY else self._helper(pool, target)
+        helper = target if is_draft(target) else self._helper(pool, target)
         with self._undone(pool, helper):
-            self._mounts.slowly([pool], lambda folder: self._copied(folder, source, folder, helper, _NEW, used=used))
+            self._mounts.slowly([pool], lambda folder: self._copied(folder, source, folder, helper, used=used))
             if helper != target:
                 self._mounts.at(pool, lambda folder: self._named(folder, helper, target), changes=True)
 
@@ -138,7 +144,7 @@ class SharedFiles(FileStore):
         """Copy into another share."""
         used = self._users(pool, source)
         with self._undone(to, target):
-            self._mounts.slowly([pool, to], lambda folder, other: self._copied(folder, source, other, target, _NEW, used=used))
+            self._mounts.slowly([pool, to], lambda folder, other: self._copied(folder, source, other, target, used=used))
 
     def rename(self, pool: str, name: str, to: str) -> None:
         """Link the new name, which is refused where it is taken, and remove the old one."""
@@ -172,17 +178,15 @@ class SharedFiles(FileStore):
             if self.format == "qcow2":
                 with _opened(folder, name, os.O_RDONLY) as file:
                     size = qcow2.virtual_size(file)
-            if size is None:
+            if size is None and not (is_draft(name) or kind_of(name) is Kind.TEMPORARY):
                 return None
             identifier = f"{sha256(pool.encode()).hexdigest()[:8]}.{facts.st_ino}"
             reserved = bool(facts.st_mode & _RESERVED)
-            return Entry(name, pool, identifier, size, not reserved, allocated_bytes=facts.st_blocks * 512)
+            return Entry(name, pool, identifier, size or 0, not reserved, allocated_bytes=facts.st_blocks * 512)
         return None
 
     def _fresh(self, folder: int, name: str, size: int, *, thin: bool) -> Iterator[None]:
-        with suppress(FileNotFoundError):
-            os.unlink(name, dir_fd=folder)
-        with _opened(folder, name, os.O_RDWR | os.O_CREAT | os.O_EXCL) as file:
+        with _made(folder, name) as file:
             if self.format == "raw":
                 if not thin:
                     yield from copying.fill(file, 0, size)
@@ -192,15 +196,31 @@ class SharedFiles(FileStore):
             self._own(file, thin=thin)
             os.fsync(file)
 
-    def _copied(self, folder: int, source: str, other: int, target: str, flags: int, *, used: Sequence[str]) -> Iterator[None]:
-        with _opened(folder, source, os.O_RDONLY) as origin, _opened(other, target, flags) as made:
+    def _reserve(self, draft: Entry) -> None:
+        """Fill what is a hole, and mark the disk."""
+
+        def fill(folder: int) -> Iterator[None]:
+            with _opened(folder, draft.name, os.O_RDWR) as file:
+                yield from copying.fill(file, 0, os.fstat(file).st_size)
+                os.fchmod(file, self._mode | _RESERVED)
+
+        self._mounts.slowly([draft.pool], fill)
+
+    def _copied(
+        self, folder: int, source: str, other: int, target: str, *, used: Sequence[str], over: bool = False
+    ) -> Iterator[None]:
+        """Copy into a new file, or over the bytes of one that is there."""
+        with (
+            _opened(folder, source, os.O_RDONLY) as origin,
+            _opened(other, target, os.O_RDWR) if over else _made(other, target) as made,
+        ):
             if not copying.clone(origin, made):
                 if used:
                     raise _in_use(source, used)
                 os.ftruncate(made, 0)
                 yield from copying.copy(origin, made)
             os.ftruncate(made, os.fstat(origin).st_size)
-            if flags & os.O_CREAT:
+            if not over:
                 self._own(made, thin=True)
 
     def _own(self, file: int, *, thin: bool) -> None:
@@ -258,6 +278,15 @@ def _in_use(source: str, users: Sequence[str]) -> InUse:
         f"{source!r} is exported to {', '.join(users)}, and without the server's cloning of files a copy would be of no one moment: "
         "unexport it first."
     )
+
+
+@contextmanager
+def _made(folder: int, name: str) -> Iterator[int]:
+    """Make a file anew: what bears that name may be a published file's second one, of a call that was cut off, and stays as it is."""
+    with suppress(FileNotFoundError):
+        os.unlink(name, dir_fd=folder)
+    with _opened(folder, name, os.O_RDWR | os.O_CREAT | os.O_EXCL) as file:
+        yield file
 
 
 @contextmanager

@@ -1,0 +1,193 @@
+"""One id that several callers ask for in several pools at once, where names are kept apart within a pool only: every order of their steps.
+
+Three callers take turns at each of their requests (for shares that are mounted: at each look and each change): each takes some steps, and
+then each comes to its end, in whatever order. Who is told of a volume is told of the one that stands at the end, and nothing else is left.
+``ONE_ID_RACES`` in the environment says how many of the orders are tried, all of them where it is 0.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from itertools import permutations, product
+
+import pytest
+
+from blockdrivers import deadline
+from blockdrivers.backend import Backend
+from blockdrivers.errors import AlreadyExists
+from blockdrivers.model import GiB, Volume
+from tests.integration.test_netapp import Lab as Ontap
+from tests.integration.test_nfs_shares import Shares
+
+CALLERS = ("first", "second", "other")
+"""Two ask for the volume in one pool, the last one for it in another."""
+MOST = 7
+"""One more than the steps that a caller takes before others are let in."""
+RACES = int(os.environ.get("ONE_ID_RACES", "60"))
+ALL = 20
+KNOWN = (
+    # One is kept by another call, and its maker sees a third one that is taken back.
+    (CALLERS, (1, ALL, 1), CALLERS),
+    # Both makers see each other, and a third call finds one of them.
+    (("first", "other", "second"), (1, 1, 2), CALLERS),
+    # A draft that has looked is taken away before it is published.
+    (("other", "first", "second"), (3, 2, 0), ("second", "other", "first")),
+)
+"""Orders in which something went wrong once, or nearly did."""
+
+
+class Turns:
+    """Lets callers take one step each, in the order that a test wants."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._waiting: set[str] = set()
+        self._ended: set[str] = set()
+        self._may: dict[str, int] = {}
+
+    def step(self, caller: str) -> None:
+        """Wait for the next turn; callers that do not take turns are let through."""
+        with self._changed:
+            if caller not in self._may:
+                return
+            self._waiting.add(caller)
+            self._changed.notify_all()
+            assert self._changed.wait_for(lambda: self._may.get(caller, 1) > 0, 60)
+            self._waiting.discard(caller)
+            self._may[caller] = self._may.get(caller, 1) - 1
+
+    def begin(self, caller: str, call: Callable[[], None]) -> threading.Thread:
+        self._may[caller] = 0
+
+        def run() -> None:
+            try:
+                call()
+            finally:
+                with self._changed:
+                    self._ended.add(caller)
+                    self._changed.notify_all()
+
+        thread = threading.Thread(target=run)
+        thread.start()
+        return thread
+
+    def let(self, caller: str, steps: int | None) -> bool:
+        """Let a caller take so many steps, or all; return whether it has ended."""
+        while steps is None or steps > 0:
+            with self._changed:
+                assert self._changed.wait_for(lambda: caller in self._waiting | self._ended, 60)
+                if caller in self._ended:
+                    return True
+                self._waiting.discard(caller)
+                self._may[caller] += 1
+                self._changed.notify_all()
+            steps = None if steps is None else steps - 1
+        with self._changed:
+            assert self._changed.wait_for(lambda: caller in self._waiting | self._ended, 60)
+            return caller in self._ended
+
+
+class Lab:
+    """Three backends on one array of two pools, whose steps can be timed, and a source to copy from."""
+
+    def __init__(self, backends: dict[str, Backend], pools: tuple[str, str]) -> None:
+        self.backends, self.pools = backends, pools
+        self.turns = Turns()
+        self._any = backends["first"]
+        self._any.create_volume("source", GiB, pools[0])
+        self._any.create_snapshot("s", "source")
+        for backend in backends.values():
+            backend.pools()
+            backend.get_volume("source")
+
+    def gate(self, what: object, *names: str, caller: str) -> None:
+        for name in names:
+            real = getattr(what, name)
+
+            def gated(*arguments, real=real, **more):
+                self.turns.step(caller)
+                return real(*arguments, **more)
+
+            setattr(what, name, gated)
+
+    def make(self, operation: str, caller: str) -> Volume:
+        backend, pool = self.backends[caller], self.pools[caller == "other"]
+        if operation == "create":
+            return backend.create_volume("v", GiB, pool)
+        if operation == "clone":
+            return backend.clone_volume("v", "source", pool=pool)
+        return backend.create_volume_from_snapshot("v", "s", pool=pool)
+
+    def race(self, operation: str, order: tuple[str, ...], steps: tuple[int, ...], ending: tuple[str, ...]) -> None:
+        """Let each caller take its steps, in that order, and then each come to its end, in that one."""
+        self.turns = turns = Turns()
+        told: dict[str, Volume] = {}
+        refused: dict[str, AlreadyExists] = {}
+
+        def call(caller: str) -> None:
+            try:
+                told[caller] = self.make(operation, caller)
+            except AlreadyExists as taken:
+                refused[caller] = taken
+
+        threads = [turns.begin(caller, lambda caller=caller: call(caller)) for caller in order]
+        for caller, count in zip(order, steps, strict=True):
+            turns.let(caller, count)
+        for caller in ending:
+            turns.let(caller, None)
+        for thread in threads:
+            thread.join(60)
+        turns._may.clear()
+        self.judge(told, refused, f"{operation}: {dict(zip(order, steps, strict=True))}, then {ending}")
+
+    def judge(self, told: dict[str, Volume], refused: dict[str, AlreadyExists], what: str) -> None:
+        assert {*told, *refused} == set(CALLERS), f"{what}: only {[*told, *refused]} ended well"
+        there = self._any.get_volume("v")
+        assert {volume.id for volume in told.values()} == {there.id}, f"{what}: told {told}, and there is {there}"
+        for caller, error in refused.items():
+            said = {key: found for key, (_, found) in error.differences.items()}
+            assert said == {"pool": there.pool}, f"{what}: {caller} was told {error}, and there is {there}"
+        assert sorted(volume.name for volume in self._any.list_volumes()) == ["bdvl-source", "bdvl-v"], what
+        left = list(self._any.sweep())
+        assert not left, f"{what}: {left} is left"
+        self._any.delete_volume("v")
+
+
+@contextmanager
+def on_ontap(**options) -> Iterator[Lab]:
+    with ExitStack() as stack:
+        started = Ontap(stack, "AFF A300", pools=2, copy_seconds=0.0)
+        lab = Lab({caller: started.open(**options) for caller in CALLERS}, ("pool_a", "pool_b"))
+        for caller, backend in lab.backends.items():
+            lab.gate(backend.driver._client, "_call", caller=caller)
+        yield lab
+
+
+@contextmanager
+def on_shares(folder) -> Iterator[Lab]:
+    with ExitStack() as stack:
+        started = Shares(stack, folder, "64m")
+        lab = Lab({caller: started.open() for caller in CALLERS}, ("a", "b"))
+        for caller, backend in lab.backends.items():
+            lab.gate(backend.driver._mounts, "at", "slowly", caller=caller)
+        yield lab
+
+
+@pytest.fixture(params=["luns", "files", "shares"])
+def lab(request, tmp_path, monkeypatch):
+    real = deadline.time.sleep
+    monkeypatch.setattr(deadline.time, "sleep", lambda seconds: real(min(seconds, 0.001)))
+    kinds = {"luns": on_ontap, "files": lambda: on_ontap(volumes="files"), "shares": lambda: on_shares(tmp_path)}
+    with kinds[request.param]() as found:
+        yield found
+
+
+@pytest.mark.parametrize("operation", ["create", "clone", "from_snapshot"])
+def test_whoever_is_told_of_a_volume_is_told_of_the_one_that_stays(lab, operation):
+    races = list(product(permutations(CALLERS), product(range(MOST), repeat=3), permutations(CALLERS)))
+    for order, steps, ending in [*KNOWN, *random.Random(operation).sample(races, RACES or len(races))]:
+        lab.race(operation, order, steps, ending)
