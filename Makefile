@@ -11,7 +11,7 @@ LAB_PACKAGES := qemu-system-x86 mmdebstrap busybox-static cpio kmod zstd e2fspro
 
 DEFECTS := tests/host/test_attach_saboteurs.py
 
-.PHONY: certify test lint types layering check bench bench-cinder test-oracle test-cinder test-host test-attach-checks lab clean
+.PHONY: certify test lint types layering check bench bench-cinder test-oracle test-cinder test-cinder-full test-host test-attach-checks lab clean
 
 # The main job: certify a simulated OceanStor 5500 V5 over iSCSI and FC, write the report, print the grade.
 certify: $(VENV)/.conformance
@@ -44,7 +44,12 @@ test-oracle: $(VENV)/.dev $(VENV)-cinder/.installed
 # Our driver inside Cinder: its compliance tests, and real Cinder services on a simulated array with its bytes.
 test-cinder: $(VENV)/.dev $(VENV)-cinder-service/.installed
 	tools/system-packages $(DATA_PACKAGES)
-	BLOCKDRIVERS_CINDER_SERVICE=$(abspath $(VENV)-cinder-service) $(BIN)/pytest tests/cinder
+	BLOCKDRIVERS_CINDER_SERVICE=$(abspath $(VENV)-cinder-service) $(BIN)/pytest tests/cinder --ignore tests/cinder/full
+
+# The same services as in production, a process each with RabbitMQ and PostgreSQL, killed under load: a few minutes, by hand.
+test-cinder-full: $(VENV)/.dev $(VENV)-cinder-service/.installed
+	tools/system-packages $(DATA_PACKAGES) rabbitmq-server postgresql
+	BLOCKDRIVERS_CINDER_SERVICE=$(abspath $(VENV)-cinder-service) $(BIN)/pytest -rP tests/cinder/full
 
 # Volumes attached for real, by a virtual machine. Needs root: for a network of its own, and to build the machine's disk.
 test-host: lab
@@ -85,7 +90,7 @@ $(VENV)-cinder/.installed: pyproject.toml
 # What cinder's own tests import comes with it.
 $(VENV)-cinder-service/.installed: pyproject.toml
 	test -x $(VENV)-cinder-service/bin/python || $(PYTHON) -m venv $(VENV)-cinder-service
-	$(VENV)-cinder-service/bin/python -m pip install --quiet --disable-pip-version-check -e . 'cinder==29.0.0' ddt oslotest testtools
+	$(VENV)-cinder-service/bin/python -m pip install --quiet --disable-pip-version-check -e . 'cinder==29.0.0' ddt oslotest testtools psycopg2-binary
 	touch $@
 
 clean:

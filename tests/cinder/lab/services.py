@@ -64,11 +64,13 @@ class Services:
             self._process = None
 
 
-def ready(api: Api, backends: Collection[str]) -> bool:
-    """Tell whether the volume services of these back ends are up and the scheduler knows their pools."""
+def ready(api: Api, hosts: Collection[str], pools: Collection[str] | None = None) -> bool:
+    """Tell whether the volume services of these hosts, the scheduler and the backup service are up, and these hosts' pools known."""
     try:
-        up = {service["host"] for service in api.get("/os-services")["services"] if service["state"] == "up"}
-        pools = {pool["name"].partition("#")[0] for pool in api.get("/scheduler-stats/get_pools")["pools"]}
-    except (requests.ConnectionError, AssertionError):
+        services = [service for service in api.get("/os-services")["services"] if service["state"] == "up"]
+        known = {pool["name"].partition("#")[0] for pool in api.get("/scheduler-stats/get_pools")["pools"]}
+    except (requests.RequestException, AssertionError):
         return False
-    return set(backends) <= up & pools
+    up = {service["host"] for service in services}
+    others = {"cinder-scheduler", "cinder-backup"} <= {service["binary"] for service in services}
+    return others and set(hosts) <= up and set(hosts if pools is None else pools) <= known
