@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ MODEL = "OceanStor 5500 V5"
 INITIATOR = "iqn.2026-11.test.blockdrivers:guest"
 FC_STRANGER = "21000024ff000003"
 """An FC initiator that the array sees, and that is none of the guest's."""
+SHARES = {"small": "No_Root_Squash", "large": "No_Root_Squash", "squashed": "Root_Squash"}
+"""Exports beside the one that the fixture `nfs` tells of, and how their users are squashed; the first one has 64 MiB."""
 
 
 class ByGuest(LoadScopeScheduling):
@@ -56,9 +59,16 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
 def nfs(lan: None, share: Path) -> Iterator[tuple[str, Path]]:
     """What the guest mounts, and the folder behind it, which is also in what it shares with this side."""
     folder = share / "nfs"
-    folder.mkdir()
-    with nfs_server(folder) as export:
-        yield export, folder
+    others = {f"/{name}": (share / name, squash) for name, squash in SHARES.items()}
+    for made in (folder, *(path for path, _ in others.values())):
+        made.mkdir()
+    small = str(share / "small")
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m,mode=755", "shares", small], check=True)
+    try:
+        with nfs_server(folder, others=others) as export:
+            yield export, folder
+    finally:
+        subprocess.run(["umount", "--lazy", small], check=True)
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,7 @@
 """Generic NFS shares: what a server does, and what becomes of one that fills up, goes away or is another. Needs root, for mounts.
 
 A tmpfs stands for the mounted share here, as large as a test wants and mounted under the export's name; hosts reach its files through
-a real NFS server. A share that is really mounted over NFS takes another kernel, which these tests do without.
+a real NFS server. A share that is really mounted over NFS takes another kernel: `tests/host/inside/test_nfs_shares.py`.
 """
 
 from __future__ import annotations

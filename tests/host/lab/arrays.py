@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from tests.host.lab import network
@@ -46,16 +47,19 @@ def simulated_array(model: str, *options: str, portals: Sequence[str] = network.
 
 
 @contextmanager
-def nfs_server(folder: Path, clients: Sequence[str] = (network.GUEST,)) -> Iterator[str]:
+def nfs_server(
+    folder: Path, clients: Sequence[str] = (network.GUEST,), others: Mapping[str, tuple[Path, str]] = MappingProxyType({})
+) -> Iterator[str]:
     """Export a folder over NFSv4 for as long as the context lasts; yield what a client mounts.
 
     Args:
         folder: of this machine.
         clients: addresses that may read and write; nobody else sees the export.
+        others: more folders to export: name -> the folder, and how its users are squashed.
     """
     with tempfile.TemporaryDirectory(prefix="blockdrivers-nfs-") as state:
         config, log = Path(state) / "ganesha.conf", Path(state) / "log"
-        config.write_text(_ganesha(folder, clients, Path(state)), encoding="utf-8")
+        config.write_text(_ganesha({NFS_EXPORT: (folder, "No_Root_Squash"), **others}, clients, Path(state)), encoding="utf-8")
         command = ["ganesha.nfsd", "-F", "-L", str(log), "-f", str(config), "-p", str(Path(state) / "pid")]
         process = spawn(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
@@ -65,7 +69,19 @@ def nfs_server(folder: Path, clients: Sequence[str] = (network.GUEST,)) -> Itera
             end(process)
 
 
-def _ganesha(folder: Path, clients: Sequence[str], state: Path) -> str:
+def _ganesha(exports: Mapping[str, tuple[Path, str]], clients: Sequence[str], state: Path) -> str:
+    blocks = [
+        f"""
+EXPORT {{
+    # Files are changed behind its back: it is to look each time.
+    Attr_Expiration_Time = 0;
+    Export_Id = {number}; Path = "{folder}"; Pseudo = "{name}";
+    Protocols = 4; Transports = TCP; SecType = sys; Squash = {squash}; Access_Type = None;
+    CLIENT {{ Clients = {", ".join(clients)}; Access_Type = RW; }}
+    FSAL {{ Name = VFS; }}
+}}"""
+        for number, (name, (folder, squash)) in enumerate(exports.items(), 1)
+    ]
     return f"""
 NFS_CORE_PARAM {{
     NFS_Protocols = 4; Bind_addr = {network.HOST}; NFS_Port = {_NFS_PORT};
@@ -73,15 +89,8 @@ NFS_CORE_PARAM {{
 }}
 NFSV4 {{ Minor_Versions = 1, 2; Graceless = true; Lease_Lifetime = 5; RecoveryRoot = "{state}"; }}
 NFS_KRB5 {{ Active_krb5 = false; }}
-EXPORT {{
-    # Files are changed behind its back: it is to look each time.
-    Attr_Expiration_Time = 0;
-    Export_Id = 1; Path = "{folder}"; Pseudo = "{NFS_EXPORT}";
-    Protocols = 4; Transports = TCP; SecType = sys; Squash = No_Root_Squash; Access_Type = None;
-    CLIENT {{ Clients = {", ".join(clients)}; Access_Type = RW; }}
-    FSAL {{ Name = VFS; }}
-}}
 LOG {{ Default_Log_Level = EVENT; }}
+{"".join(blocks)}
 """
 
 
