@@ -276,15 +276,24 @@ class FilesDriver(Driver):
     # Exports
 
     def export(self, source: Source, host: Host, host_name: str, protocol: Protocol) -> Export:
-        """Let the host in, and note that it uses the file."""
-        entry, _ = self._find(source.name)
-        key = (entry.pool, host_name, host.addresses)
-        if key not in self._admitted:
+        """Note that the host uses the file, and let it in."""
+        note = _of(host_name, source.name)
+        remembered = self._remembered(source.name)
+        pool = remembered[0] if remembered is not None else self._find(source.name)[0].pool
+        self._note(pool, note, "-")
+        # Looked at only now: who deletes the file or removes the host looks at the note afterwards.
+        there = {found.name: found for found in self._store.entries(pool, [source.name, host_name])}
+        entry = there.get(source.name)
+        if entry is None or entry.target is not None:
+            self._remove(pool, note)
+            self._forget(source.name)
+            raise StaleReference(f"File {source.name!r} is not where it was seen last.")
+        key, addresses = (pool, host_name, host.addresses), _addresses(host.addresses)
+        if key not in self._admitted or host_name not in there or there[host_name].target != addresses:
             # First what is to be let in, so that whoever removes the host knows.
-            self._record(entry.pool, host_name, ",".join(host.addresses) or "-")
-            self._store.admit(entry.pool, host.addresses)
+            self._record(pool, host_name, addresses)
+            self._store.admit(pool, host.addresses)
             self._admitted.add(key)
-        self._note(entry.pool, _of(host_name, source.name), "-")
         return self._export(entry, host_name)
 
     def unexport(self, source: Source, host_name: str, protocol: Protocol) -> None:
@@ -320,6 +329,11 @@ class FilesDriver(Driver):
             addresses = [address for address in str(record.target).split(",") if address != "-"]
             self._store.dismiss(record.pool, addresses)
             self._remove(record.pool, host_name)
+            # Who has exported to the host meanwhile, and saw it still let in, is to find it so.
+            if any(entry.target is not None for entry in self._store.entries(record.pool, [_of(host_name, "*")])):
+                self._record(record.pool, host_name, str(record.target))
+                self._store.admit(record.pool, addresses)
+                raise InUse(f"Host {host_name!r} has been given an export meanwhile.")
 
     # Names
 
@@ -604,6 +618,10 @@ def is_draft(name: str) -> bool:
 def _draft(name: str) -> str:
     """Return the name of this call's draft: no other call that is under way has one of that name."""
     return _of(array_name(Kind.TEMPORARY, f"{os.uname().nodename} {os.getpid()} {threading.get_ident()}", _HELPER), name)
+
+
+def _addresses(addresses: Sequence[str]) -> str:
+    return ",".join(addresses) or "-"
 
 
 def _of(name: str, volume: str) -> str:

@@ -419,3 +419,60 @@ def test_a_wrong_password_is_asked_once(lab):
         with pytest.raises(LoginRefused):
             array.pools()
     assert started.array.counters.as_dict()["requests"] == 1
+
+
+# Files
+
+
+def test_a_host_that_another_process_removed_is_let_in_again(lab):
+    started = lab()
+    first, second = started.open(volumes="files", export_rules=True), started.open(volumes="files", export_rules=True)
+    host = Host("cmp03", addresses=("192.0.2.3",))
+    rules = started.array.family._files.rule_dump
+    for name in ("v", "w"):
+        first.create_volume(name, GiB, POOL)
+        first.export(name, host, Protocol.NFS)
+        assert [rule["clients"] for rule in rules()] == [[{"match": "192.0.2.3"}]]
+        first.unexport(name, host, Protocol.NFS)
+        second.remove_host(host)
+        assert rules() == []
+
+
+def test_a_host_that_is_given_an_export_while_it_is_removed_stays(lab, monkeypatch):
+    started = lab()
+    first, second = started.open(volumes="files", export_rules=True), started.open(volumes="files", export_rules=True)
+    host = Host("cmp03", addresses=("192.0.2.3",))
+    first.create_volume("v", GiB, POOL)
+    first.export("v", host, Protocol.NFS)
+    first.unexport("v", host, Protocol.NFS)
+    dismiss = second.driver._shares.dismiss
+
+    def export_first(*arguments):
+        first.export("v", host, Protocol.NFS)
+        dismiss(*arguments)
+
+    monkeypatch.setattr(second.driver._shares, "dismiss", export_first)
+    with pytest.raises(InUse, match="meanwhile"):
+        second.remove_host(host)
+    assert [rule["clients"] for rule in started.array.family._files.rule_dump()] == [[{"match": "192.0.2.3"}]]
+    assert len(first.list_exports("v")) == 1
+
+
+def test_a_snapshot_that_another_process_took_anew_is_not_mistaken(lab):
+    for volumes in ("luns", "files"):
+        started = lab()
+        first, second = started.open(volumes=volumes), started.open(volumes=volumes)
+        first.create_volume("v", GiB, POOL)
+        first.create_snapshot("s", "v")
+        second.delete_snapshot("s")
+        second.extend_volume("v", 2 * GiB)
+        second.create_snapshot("s", "v")
+        # What the first has seen is of one GiB.
+        assert first.create_volume_from_snapshot("c", "s", pool=POOL).size == 2 * GiB
+        second.delete_snapshot("s")
+        with pytest.raises(NotFound):
+            first.create_volume_from_snapshot("d", "s", pool=POOL)
+        second.create_snapshot("s", "v")
+        first.delete_snapshot("s")
+        assert second.list_snapshots() == []
+        assert sorted(volume.volume_id for volume in second.list_volumes()) == ["c", "v"]

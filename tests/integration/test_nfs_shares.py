@@ -38,6 +38,7 @@ from conformance.simulation.nfs import ganesha
 from conformance.suite.disks import expect_stamp, expect_zeros, stamp
 from conformance.suite.nfsfile import NfsFile
 from conformance.target import Target
+from vendors.nfs import copying
 from vendors.nfs.driver import open_driver
 from vendors.nfs.options import NfsOptions
 
@@ -343,6 +344,39 @@ def test_one_id_for_two_shares_at_once_is_one_file(shares):
         (where,) = made
         assert (started.names(where), started.names("ab".replace(where, ""))) == (["bdvl-v"], [])
         backends[where].delete_volume("v")
+
+
+def test_a_disk_that_a_host_is_given_while_it_is_copied_has_no_copy(shares, monkeypatch):
+    started = shares()
+    array = started.open()
+    array.create_volume("v", GiB, "a")
+    real = copying.copy
+
+    def copy(source, target):
+        started.open().export("v", HOST, Protocol.NFS)
+        yield from real(source, target)
+
+    monkeypatch.setattr(copying, "copy", copy)
+    for copied in (lambda: array.create_snapshot("s", "v"), lambda: array.clone_volume("c", "v", pool="b")):
+        with pytest.raises(InUse, match="exported to"):
+            copied()
+        started.open().unexport("v", HOST, Protocol.NFS)
+    assert [name for name in started.names("a") + started.names("b") if name.startswith(("bdt", "bds"))] == []
+
+
+def test_a_retry_does_not_write_into_what_was_published(shares):
+    started = shares()
+    array = started.open()
+    array.create_volume("source", GiB, "a")
+    array.create_volume("v", GiB, "a")
+    (started.folder / "a" / "bdvl-v").write_bytes(b"a host's")
+    # The draft's name is still there, of a call that was cut off between the two links.
+    draft = array_name(Kind.TEMPORARY, f"{os.uname().nodename} {os.getpid()} {threading.get_ident()}", 31)
+    os.link(started.folder / "a" / "bdvl-v", started.folder / "a" / f"{draft}{{bdvl-v}}")
+    with pytest.raises(AlreadyExists):
+        array.clone_volume("v", "source")
+    assert (started.folder / "a" / "bdvl-v").read_bytes() == b"a host's"
+    assert "{" not in "".join(started.names())
 
 
 def test_what_a_killed_process_left_is_swept(shares):

@@ -137,6 +137,8 @@ class SharedFiles(FileStore):
         helper = target if is_draft(target) else self._helper(pool, target)
         with self._undone(pool, helper):
             self._mounts.slowly([pool], lambda folder: self._copied(folder, source, folder, helper, used=used))
+            # A host that was given the disk meanwhile may have written it.
+            self._users(pool, source)
             if helper != target:
                 self._mounts.at(pool, lambda folder: self._named(folder, helper, target), changes=True)
 
@@ -145,6 +147,7 @@ class SharedFiles(FileStore):
         used = self._users(pool, source)
         with self._undone(to, target):
             self._mounts.slowly([pool, to], lambda folder, other: self._copied(folder, source, other, target, used=used))
+            self._users(pool, source)
 
     def rename(self, pool: str, name: str, to: str) -> None:
         """Link the new name, which is refused where it is taken, and remove the old one."""
