@@ -11,7 +11,8 @@ LAB_PACKAGES := qemu-system-x86 mmdebstrap busybox-static cpio kmod zstd e2fspro
 
 DEFECTS := tests/host/test_attach_saboteurs.py
 
-.PHONY: certify test lint types layering check bench bench-cinder test-oracle test-cinder test-cinder-full test-host test-attach-checks lab clean
+.PHONY: certify test lint types layering check bench bench-cinder clean lab \
+	test-oracle test-oracle-full test-cinder test-cinder-full test-host test-attach-checks
 
 # The main job: certify a simulated OceanStor 5500 V5 over iSCSI and FC, write the report, print the grade.
 certify: $(VENV)/.conformance
@@ -39,7 +40,12 @@ check:
 # Other people's clients against the simulators, in an environment of their own: drivers of the cinder package, vendors' SDKs.
 test-oracle: $(VENV)/.dev $(VENV)-cinder/.installed
 	tools/system-packages $(DATA_PACKAGES)
-	BLOCKDRIVERS_CINDER_VENV=$(abspath $(VENV)-cinder) $(BIN)/pytest tests/oracle
+	BLOCKDRIVERS_CINDER_VENV=$(abspath $(VENV)-cinder) $(BIN)/pytest -n 2 --dist loadgroup tests/oracle
+
+# All that the suite can ask of other people's drivers: half an hour.
+test-oracle-full: $(VENV)/.dev $(VENV)-cinder/.installed
+	tools/system-packages $(DATA_PACKAGES)
+	BLOCKDRIVERS_CINDER_VENV=$(abspath $(VENV)-cinder) $(BIN)/pytest -n 2 tests/oracle/test_cinder_bridge.py --full
 
 # Our driver inside Cinder: its compliance tests, and real Cinder services on a simulated array with its bytes.
 test-cinder: $(VENV)/.dev $(VENV)-cinder-service/.installed

@@ -18,12 +18,15 @@ from blockdrivers.errors import ConfigurationError, InvalidRequest
 from blockdrivers.model import Host, Protocol
 from blockdrivers.plugins import Adapter, find_model
 from conformance.cli import grade
+from conformance.cli.cinder import BACKEND as CINDER_BACKEND
+from conformance.cli.cinder import CinderDriver, configured
 from conformance.outcome import Outcome, Result
 from conformance.target import Target
 
 if TYPE_CHECKING:
     from rich.progress import Progress
 
+    from blockdrivers.config import Configuration
     from conformance.certificate import Certificate
     from conformance.runner import Lifeline
 
@@ -48,6 +51,7 @@ class Plan:
     select: str | None
     language: Literal["en", "zh"]
     attach: bool
+    cinder: CinderDriver | None = None
 
 
 @click.command(cls=Command)
@@ -75,6 +79,22 @@ class Plan:
     help="Also attach volumes to this machine, the first --host, as root (real arrays). Without, those checks do not apply.",
 )
 @click.option(
+    "--cinder-driver", metavar="MODULE.CLASS", help="Certify a volume driver of OpenStack Cinder instead; see docs/cinder.md."
+)
+@click.option(
+    "--cinder-config",
+    metavar="FILE",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="The cinder.conf with the section of that driver.",
+)
+@click.option("--cinder-section", metavar="NAME", help="Its section, where that file has several.")
+@click.option(
+    "--cinder-python",
+    metavar="FILE",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Interpreter of the environment that has the cinder package; $BLOCKDRIVERS_CINDER_VENV otherwise, or this one.",
+)
+@click.option(
     "--select", metavar="CHECKS", help="Only these: comma-separated ids, leading parts of ids, or levels. No grade then."
 )
 @click.option(
@@ -92,10 +112,14 @@ def certify(
     other_pool: str | None,
     hosts: tuple[str, ...],
     attach: bool,
+    cinder_driver: str | None,
+    cinder_config: Path | None,
+    cinder_section: str | None,
+    cinder_python: Path | None,
     select: str | None,
     language: Literal["en", "zh"],
 ) -> int:
-    """Grade a model (A, B or C) over each protocol, on a simulator of it or on a configured backend.
+    """Grade a model (A, B or C) over each protocol, on a simulator of it, on a configured backend, or through a Cinder driver.
 
     Every protocol gets a certificate (JSON), a JUnit report and an HTML page in the output folder. A run that was killed leaves no
     certificate; start it again, it first removes what that run left on the array. Exit status 0: every check that applies passed.
@@ -106,7 +130,16 @@ def certify(
         raise click.UsageError(
             "--attach needs an array whose portals this machine reaches; serve one with blockdrivers simulate."
         )
-    plan = Plan(model or "", tuple(protocol_argument(text) for text in protocols), output, ledger, select, language, attach)
+    cinder = _cinder(cinder_driver, cinder_config, cinder_section, cinder_python)
+    if cinder and (simulated or attach):
+        raise click.UsageError(
+            "A Cinder driver tells no LUN's identity, so nothing is attached (--attach), and drives what its cinder.conf names: "
+            "serve a simulator with blockdrivers simulate, not with --simulated."
+        )
+    if cinder and model is None:
+        raise click.UsageError("--cinder-driver needs the model: Cinder drivers do not tell it.")
+    wanted = tuple(protocol_argument(text) for text in protocols)
+    plan = Plan(model or "", wanted, output, ledger, select, language, attach, cinder)
     output.mkdir(parents=True, exist_ok=True)
     with _progress(state) as progress:
 
@@ -124,6 +157,12 @@ def certify(
             grade.show(certificate)
         click.echo(f"reports: {output / 'index.html'}")
     return 0 if all(_clean(certificate.outcomes) for certificate in issued) else 1
+
+
+def _cinder(driver: str | None, config: Path | None, section: str | None, python: Path | None) -> CinderDriver | None:
+    if (driver is None) != (config is None) or (driver is None and (section or python)):
+        raise click.UsageError("--cinder-driver and --cinder-config belong together.")
+    return None if driver is None or config is None else CinderDriver(driver, config, section, python)
 
 
 def _all(run: Callable[[Protocol, Lifeline], Certificate], protocols: Sequence[Protocol], *, at_once: int) -> list[Certificate]:
@@ -152,11 +191,16 @@ def _target(
     other_pool: str | None,
     hosts: tuple[str, ...],
 ) -> Iterator[tuple[Target, Adapter]]:
+    from blockdrivers.config import load  # noqa: PLC0415
+
     if simulated:
         with _simulated(plan.model, protocol) as found:
             yield found
+    elif plan.cinder:
+        with configured(plan.cinder, plan.model) as path:
+            yield _configured(load(path), CINDER_BACKEND, plan.model, protocol, pool, other_pool, hosts)
     else:
-        yield _configured(state, plan.model, protocol, pool, other_pool, hosts)
+        yield _configured(load(state.config_file), state.backend, plan.model, protocol, pool, other_pool, hosts)
 
 
 @contextmanager
@@ -186,12 +230,17 @@ def _simulated(model: str, protocol: Protocol) -> Iterator[tuple[Target, Adapter
 
 
 def _configured(
-    state: State, model: str, protocol: Protocol, pool: str | None, other_pool: str | None, hosts: tuple[str, ...]
+    configuration: Configuration,
+    backend_name: str | None,
+    model: str,
+    protocol: Protocol,
+    pool: str | None,
+    other_pool: str | None,
+    hosts: tuple[str, ...],
 ) -> tuple[Target, Adapter]:
-    from blockdrivers.config import load, open_backend  # noqa: PLC0415
+    from blockdrivers.config import open_backend  # noqa: PLC0415
 
-    configuration = load(state.config_file)
-    config = configuration.backend(state.backend)
+    config = configuration.backend(backend_name)
     with open_backend(configuration, config.name) as backend:
         pools = [found.name for found in backend.pools()]
         model = model or backend.system().model

@@ -223,7 +223,7 @@ class Rig:
         if self.capabilities.list_objects or self.run.control is None:
             return {}
         state = self.run.control.state()
-        return {kind: len(state[kind]) for kind in ("volumes", "snapshots")}
+        return {kind: len(state.get(kind, ())) for kind in ("volumes", "snapshots")}
 
     def _is_volume(self, identifier: str) -> bool:
         try:

@@ -24,7 +24,8 @@ def connector(host: Host, host_name: str) -> dict[str, Any]:
     if host.iqn:
         told["initiator"] = host.iqn
     if host.wwpns:
-        told |= {"wwpns": list(host.wwpns), "wwnns": []}
+        # Nobody tells the node names of a host; drivers insist that there be some, and map by port names.
+        told |= {"wwpns": list(host.wwpns), "wwnns": list(host.wwpns)}
     return told
 
 

@@ -18,6 +18,19 @@ def default_python() -> Path:
     return Path(environment) / "bin" / "python" if environment else Path(sys.executable)
 
 
+class Node(BaseModel):
+    """The machine that the driver runs on, as a host of the array."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    host: str
+    """Its name."""
+    address: str
+    """IP address of its storage network."""
+    iqn: str = ""
+    wwpns: tuple[str, ...] = ()
+
+
 class CinderDriverOptions(BaseModel):
     """Options of a backend that is a Cinder volume driver."""
 
@@ -38,6 +51,9 @@ class CinderDriverOptions(BaseModel):
     """Options of the section that are set from here, such as its password, and so can come from the environment or a file."""
     extra_specs: dict[str, str] = Field(default_factory=dict)
     """Extra specs of the volume type that every volume is given, for drivers that take provisioning or copy modes from there."""
+    node: Node | None = None
+    """What the driver is told when it asks for this machine's initiators, as some do at their start; None lets os-brick look, which
+    takes root."""
     model: str = "unknown"
     """The array's model: Cinder drivers do not tell it."""
 

@@ -117,6 +117,7 @@ class _Worker:
                 "folder": str(records),
                 "overrides": {key: value.get_secret_value() for key, value in options.overrides.items()},
                 "extra_specs": dict(options.extra_specs),
+                "node": None if options.node is None else options.node.model_dump(),
             },
         )
 

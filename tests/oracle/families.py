@@ -1,0 +1,167 @@
+"""The cinder package's own drivers, by the models that they drive: one entry makes a family take part in the oracle run.
+
+An entry says what a cinder.conf needs in order to reach a simulated array, and which checks that driver is known to fail and why. A check
+that is listed and passes fails the test, as one that is not listed and fails.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from blockdrivers.model import Protocol
+
+Ready = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Family:
+    """One Cinder driver.
+
+    Attributes:
+        model: a simulated model that it drives.
+        classes: the driver's class for each protocol.
+        section: from what the simulator tells, the protocol and a private folder to the options of the backend's section; an option
+            that begins with ``DEFAULT.`` is for that section.
+        limits: check -> why that driver, not the simulator, fails it; ``check:protocol`` for one protocol only.
+        unproven: check -> why it cannot be run on that driver.
+        simulator: options for the simulated array.
+        extra_specs: of the volume type.
+        keeps_hosts: why hosts stay on the array after their last export, where they do; each is made known to it beforehand.
+        node: the machine that the driver runs on, for one that asks.
+    """
+
+    model: str
+    classes: Mapping[Protocol, str]
+    section: Callable[[Ready, Protocol, Path], Mapping[str, object]]
+    limits: Mapping[str, str] = field(default_factory=dict)
+    unproven: Mapping[str, str] = field(default_factory=dict)
+    simulator: Mapping[str, object] = field(default_factory=dict)
+    extra_specs: Mapping[str, str] = field(default_factory=dict)
+    keeps_hosts: str = ""
+    node: Mapping[str, object] | None = None
+
+    def known_limits(self, protocol: Protocol) -> dict[str, str]:
+        """Return check -> reason over one protocol."""
+        return {
+            name: reason
+            for key, reason in self.limits.items()
+            for name, _, only in [key.partition(":")]
+            if only in {"", protocol.value}
+        }
+
+
+HUAWEI_XML = """<?xml version="1.0"?>
+<config><Storage><Product>{product}</Product><Protocol>{protocol}</Protocol><RestURL>{url}</RestURL>
+<UserName>{username}</UserName><UserPassword>{password}</UserPassword></Storage>
+<LUN><LUNType>Thin</LUNType><StoragePool>{pools}</StoragePool>
+<LUNReadyWaitInterval>1</LUNReadyWaitInterval><LUNcopyWaitInterval>1</LUNcopyWaitInterval></LUN>
+<iSCSI><DefaultTargetIP>{portal}</DefaultTargetIP></iSCSI></config>"""
+
+
+def _huawei(ready: Ready, protocol: Protocol, folder: Path) -> Mapping[str, object]:
+    file = folder / "huawei.xml"
+    file.write_text(
+        HUAWEI_XML.format(
+            product="Dorado" if "V6" in ready["model"] else "V3",
+            protocol={Protocol.ISCSI: "iSCSI", Protocol.FC: "FC"}[protocol],
+            pools=";".join(ready["pools"]),
+            portal=ready["iscsi"][0]["portal"].partition(":")[0],
+            **{key: ready["management"][key] for key in ("url", "username", "password")},
+        )
+    )
+    return {"cinder_huawei_conf_file": file}
+
+
+_HUAWEI_UNPROVEN = {
+    "secret.logs": "its password stands in an XML file, which the suite does not know",
+    "secret.errors": "its password stands in an XML file, which the suite does not know",
+}
+_HUAWEI_CLASSES = {
+    Protocol.ISCSI: "cinder.volume.drivers.huawei.huawei_driver.HuaweiISCSIDriver",
+    Protocol.FC: "cinder.volume.drivers.huawei.huawei_driver.HuaweiFCDriver",
+}
+
+
+def _netapp(ready: Ready, protocol: Protocol, folder: Path) -> Mapping[str, object]:
+    management = ready["management"]
+    return {
+        "netapp_storage_family": "ontap_cluster",
+        "netapp_storage_protocol": protocol.value,
+        "netapp_server_hostname": management["host"],
+        "netapp_server_port": management["port"],
+        "netapp_transport_type": "https",
+        "netapp_ssl_cert_path": management["ca_file"],
+        "netapp_login": management["username"],
+        "netapp_password": management["password"],
+        "netapp_vserver": ready["vserver"],
+        "netapp_use_legacy_client": False,
+        "netapp_allow_zapi_fallback": False,
+        "netapp_pool_name_search_pattern": f"({'|'.join(ready['pools'])})",
+    }
+
+
+def _over_ssh(ready: Ready, folder: Path) -> dict[str, object]:
+    """Return the options of Cinder's drivers over SSH, with the array's host key known beforehand."""
+    management = ready["management"]
+    known = folder / "known_hosts"
+    known.write_text(f"[{management['host']}]:{management['port']} {management['host_key']}\n")
+    return {
+        "DEFAULT.ssh_hosts_key_file": known,
+        "DEFAULT.strict_ssh_host_key_policy": True,
+        "san_ip": management["host"],
+        "san_ssh_port": management["port"],
+        "san_login": management["username"],
+        "san_password": management["password"],
+    }
+
+
+def _toyou(ready: Ready, protocol: Protocol, folder: Path) -> Mapping[str, object]:
+    return _over_ssh(ready, folder) | {
+        "acs5000_volpool_name": ",".join(ready["pools"]),
+        "acs5000_copy_interval": 3,
+        "acs5000_multiattach": True,
+    }
+
+
+def _storeserv(ready: Ready, protocol: Protocol, folder: Path) -> Mapping[str, object]:
+    management = ready["management"]
+    return {
+        "hpe3par_api_url": management["url"],
+        "hpe3par_username": management["username"],
+        "hpe3par_password": management["password"],
+        "hpe3par_cpg": ",".join(ready["pools"]),
+        "san_ip": management["host"],
+        "san_login": management["username"],
+        "san_password": management["password"],
+        "hpe3par_iscsi_ips": ",".join(ready["ports"]["iscsi"]),
+    }
+
+
+_HPE_LIMITS = {
+    "clone.volume": "it copies from a temporary snapshot, and leaves that until its time is up or the source is deleted"
+}
+_NETAPP = "cinder.volume.drivers.netapp.common.NetAppDriver"
+_TOYOU = "cinder.volume.drivers.toyou.acs5000"
+_HPE = "cinder.volume.drivers.hpe"
+
+FAMILIES = (
+    Family("OceanStor 5500 V5", _HUAWEI_CLASSES, _huawei, unproven=_HUAWEI_UNPROVEN),
+    Family("Dorado 18500 V6", _HUAWEI_CLASSES, _huawei, unproven=_HUAWEI_UNPROVEN),
+    Family("FAS2750", {Protocol.ISCSI: _NETAPP, Protocol.FC: _NETAPP}, _netapp, keeps_hosts="it never removes an igroup"),
+    Family(
+        "ACS5000",
+        {Protocol.ISCSI: f"{_TOYOU}.acs5000_iscsi.Acs5000ISCSIDriver", Protocol.FC: f"{_TOYOU}.acs5000_fc.Acs5000FCDriver"},
+        _toyou,
+        # That driver does not wait for the end of a revert: what comes next finds the volume busy unless the array is quick.
+        simulator={"copy_seconds": 0.01},
+    ),
+    Family(
+        "3PAR StoreServ 8440",
+        {Protocol.ISCSI: f"{_HPE}.hpe_3par_iscsi.HPE3PARISCSIDriver", Protocol.FC: f"{_HPE}.hpe_3par_fc.HPE3PARFCDriver"},
+        _storeserv,
+        limits=_HPE_LIMITS,
+    ),
+)
