@@ -193,6 +193,33 @@ def test_later_snapshots_go_where_the_volume_went(lab):
     assert started.array.family.state()["volumes"][0]["snapshot pool"] == OTHER
 
 
+@pytest.mark.parametrize(
+    ("options", "expected"), [({}, (False, False)), ({"dedup": True}, (True, False)), ({"compression": True}, (False, True))]
+)
+def test_a_volume_is_converted_to_what_the_options_say(lab, options, expected):
+    started = lab()
+    array = started.open(**options)
+    array.create_volume("v", 16 * GiB, POOL, thin=False)
+    assert array.retype_volume("v", thin=True).thin is True
+    shown = started.array.family.state()["volumes"][0]
+    assert (shown["dedup"], shown["compression"]) == expected
+
+
+def test_a_foreign_volume_without_a_cpg_for_snapshots_gets_one(lab):
+    started = lab()
+    array, admin = started.open(), started.admin
+    for name in ("one", "two", "three"):
+        admin.post("volumes", body={"name": name, "cpg": OTHER, "sizeMiB": 1024, "tpvv": True})
+        array.manage_volume(name, name)
+    array.create_snapshot("s", "one")
+    array.clone_volume("c", "two")
+    taken = array.create_group_snapshot({"one": "s1", "three": "s3"})
+    assert [snapshot.volume_id for snapshot in taken] == ["one", "three"]
+    shown = {volume["name"]: volume["snapshot pool"] for volume in started.array.family.state()["volumes"]}
+    assert {shown[volume_name(name)] for name in ("one", "two", "three")} == {OTHER}
+    assert array.sweep() == []
+
+
 def test_pools_without_a_limit_are_asked_for_their_space(lab):
     array = lab(limited=False, pool_bytes=10 * TiB).open()
     array.create_volume("v", TiB, POOL, thin=False)
@@ -245,6 +272,24 @@ def test_an_export_through_sets_is_listed_and_not_torn(lab):
         array.delete_volume("w")
     array.driver.unexport(array.get_volume("v").ref, "set:cluster", Protocol.FC)
     assert array.list_exports("v") == []
+
+
+@pytest.mark.parametrize(
+    ("port", "protocol"),
+    [({"node": 0, "slot": 2, "cardPort": 1}, Protocol.ISCSI), ({"node": 1, "slot": 1, "cardPort": 2}, Protocol.FC)],
+)
+def test_an_export_to_whoever_is_at_a_port_is_listed_and_taken_away(lab, port, protocol):
+    started = lab()
+    array = started.open()
+    array.create_volume("v", GiB, POOL)
+    started.admin.post("vluns", body={"volumeName": volume_name("v"), "lun": 9, "portPos": port})
+    where = ":".join(map(str, port.values()))
+    shown = [(export.host, export.lun, export.protocol) for export in array.list_exports("v")]
+    assert (f"port:{where}", 9, protocol) in shown
+    with pytest.raises(InUse, match="export"):
+        array.delete_volume("v")
+    array.delete_volume("v", force=True)
+    assert started.admin.members("vluns") == []
 
 
 def test_two_calls_at_once_leave_one_lun_id(lab):

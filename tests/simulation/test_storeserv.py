@@ -53,7 +53,7 @@ class Wsapi:
 
     def volume(self, name: str = "v", mib: int = 1024, **more: Any) -> str:
         thin = {"tpvv": True} if not {"tpvv", "tdvv", "reduce"} & more.keys() else {}
-        return self.made("/volumes", {"name": name, "cpg": "pool_a", "sizeMiB": mib, **thin, **more})
+        return self.made("/volumes", {"name": name, "cpg": "pool_a", "sizeMiB": mib, "snapCPG": "pool_a", **thin, **more})
 
     def snapshot(self, source: str = "v", name: str = "s", **more: Any) -> str:
         return self.made(f"/volumes/{source}", {"action": "createSnapshot", "parameters": {"name": name, **more}})
@@ -298,6 +298,15 @@ def test_snapshots_hold_their_moment_and_may_be_written_to():
     assert held == {"v": "second", "ro": "first", "rw": "first"}
     assert [item["copyOf"] for item in w.members('/volumes?query="copyOf EQ ro"')] == ["ro"]
     assert w.code("PUT", "/volumes/rw", {"action": 3, "sizeMiB": 256}) == refusal(codes.CANNOT_GROW)
+
+
+def test_snapshots_need_a_cpg_of_their_own():
+    w = Wsapi()
+    w.volume("v", snapCPG=None)
+    parameters = {"name": "s", "readOnly": True}
+    assert w.code("POST", "/volumes/v", {"action": "createSnapshot", "parameters": parameters}) == refusal(codes.NO_SNAP_CPG)
+    w.ok("PUT", "/volumes/v", {"snapCPG": "pool_b"})
+    w.snapshot("v", "s")
 
 
 def test_an_off_line_copy_holds_both_volumes_until_it_is_done():

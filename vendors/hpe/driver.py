@@ -60,11 +60,11 @@ class WsapiDriver(Driver):
 
     def __init__(self, client: WsapiClient, options: WsapiOptions) -> None:
         self._client = client
-        self._copies = Copies(client, options.copy_priority)
         self._hosts = Hosts(client, options.persona)
         self._vluns = Vluns(client)
         self._rules = Rules(client)
         self._volumes = Volumes(client, options)
+        self._copies = Copies(client, self._volumes, options.copy_priority)
         self._ports = Ports(client, options.iscsi_portals)
         self._exports = Exports(client, self._hosts, self._vluns, self._ports)
 
@@ -201,7 +201,7 @@ class WsapiDriver(Driver):
 
     def create_group_snapshot(self, specs: Sequence[SnapshotSpec]) -> Sequence[Snapshot]:
         """POST /volumesets and its action createSnapshot (sheet, 3.11)."""
-        return GroupSnapshots(self._client).take(specs)
+        return GroupSnapshots(self._client, self._volumes).take(specs)
 
     def revert_volume(self, volume: Volume, snapshot: Snapshot) -> None:
         """PUT /volumes/SNAPSHOT with the action promote, and wait for its task (sheet, 3.6)."""

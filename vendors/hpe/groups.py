@@ -11,11 +11,12 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
 from blockdrivers.driver import SnapshotSpec
-from blockdrivers.errors import AlreadyExists, BlockDriversError, Busy, NotFound
+from blockdrivers.errors import AlreadyExists, BlockDriversError, Busy, NotFound, VendorError
 from blockdrivers.model import Snapshot
 from blockdrivers.naming import Kind, array_name
 from vendors.hpe import objects
 from vendors.hpe.client import Object, WsapiClient
+from vendors.hpe.volumes import Volumes
 
 _LONGEST = 24
 """Characters of a set's name that leave room for the numbers of its snapshots."""
@@ -24,8 +25,9 @@ _LONGEST = 24
 class GroupSnapshots:
     """Takes snapshots of the members of a volume set."""
 
-    def __init__(self, client: WsapiClient) -> None:
+    def __init__(self, client: WsapiClient, volumes: Volumes) -> None:
         self._client = client
+        self._volumes = volumes
 
     def take(self, specs: Sequence[SnapshotSpec]) -> list[Snapshot]:
         """Take one snapshot each at one moment, and return them.
@@ -59,10 +61,17 @@ class GroupSnapshots:
         return {objects.text(item, "name"): item for item in self._client.members("volumes", query=query)}
 
     def _take(self, specs: Sequence[SnapshotSpec], group: str) -> None:
-        self._gather([spec.source.name for spec in specs], group)
-        parameters = {"name": f"{group}-@count@", "readOnly": True}
+        sources = [spec.source.name for spec in specs]
+        self._gather(sources, group)
+        body = {"action": "createSnapshot", "parameters": {"name": f"{group}-@count@", "readOnly": True}}
         try:
-            self._client.post("volumesets", group, body={"action": "createSnapshot", "parameters": parameters})
+            try:
+                self._client.post("volumesets", group, body=body)
+            except VendorError:
+                prepared = [self._volumes.allow_snapshots(source) for source in sources]
+                if not any(prepared):
+                    raise
+                self._client.post("volumesets", group, body=body)
         except BlockDriversError as refused:
             if not refused.retryable:
                 self._drop(group, [])

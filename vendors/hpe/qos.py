@@ -128,11 +128,11 @@ class Rules:
             self._client.post("volumesets", body={"name": name, "setmembers": [volume]})
         except AlreadyExists:
             try:
-                self._complete_set(volume, name)
+                self._join_set(volume, name)
             except NotFound as gone:
                 raise Busy(f"The volume set {name!r} was removed while it was used.") from gone
 
-    def _complete_set(self, volume: str, name: str) -> None:
+    def _join_set(self, volume: str, name: str) -> None:
         members = self._client.read("volumesets", name).get("setmembers") or []
         if members == [volume]:
             return
@@ -140,7 +140,11 @@ class Rules:
             raise InvalidRequest(
                 f"The volume set {name!r} holds {', '.join(map(str, members))} beside or in place of {volume!r}; mend it on the array."
             )
-        self._client.put("volumesets", name, body={"action": _ADD, "setmembers": [volume]})
+        try:
+            self._client.put("volumesets", name, body={"action": _ADD, "setmembers": [volume]})
+        except VendorError as refused:
+            # The number of the refusal for a volume that another call has put into the set is unknown.
+            raise Busy(f"The volume set {name!r} was changed while it was used.") from refused
 
     def _sets_with(self, volume: str) -> list[Object]:
         return [item for item in self._client.members("volumesets") if volume in (item.get("setmembers") or [])]

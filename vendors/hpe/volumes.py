@@ -63,6 +63,19 @@ class Volumes:
         with self.explaining_pool(spec.pool):
             self._client.post("volumes", body=body | self._provisioning(spec))
 
+    def allow_snapshots(self, name: str) -> bool:
+        """Give a volume a CPG for its snapshots, its own; False where it has one, or needs none.
+
+        A volume that was made by others and taken over may have none.
+        """
+        if not self.generation.snap_cpg:
+            return False
+        found = self._client.read("volumes", name)
+        if objects.is_snapshot(found) or found.get("snapCPG"):
+            return False
+        self._client.put("volumes", name, body={"snapCPG": objects.text(found, "userCPG")})
+        return True
+
     def tune(self, volume: Volume, spec: VolumeSpec) -> Object:
         """Return the request that moves a volume to the pool and provisioning of `spec`."""
         return {"action": _TUNE, "tuneOperation": _USER_CPG, "userCPG": spec.pool, **self._conversion(volume, spec)}

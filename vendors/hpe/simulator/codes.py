@@ -86,6 +86,7 @@ NOT_IN_SET: Final = Code(29, 404, "object is not a member of the set")
 NO_LUN_LEFT: Final = Code(29, 409, "no LUN id is available")
 SET_HAS_RULE: Final = Code(29, 409, "volume set is the target of a QoS rule")
 CANNOT_CANCEL: Final = Code(29, 409, "task cannot be cancelled")
+NO_SNAP_CPG: Final = Code(29, 409, "volume has no snapshot CPG")
 TOO_MANY_VOLUMES: Final = Code(29, 503, "volume limit reached")
 
 BY_NUMBER: Final = {code.number: code for code in reversed([item for item in list(globals().values()) if isinstance(item, Code)])}

@@ -331,6 +331,8 @@ class Volumes:
                 raise Refusal(codes.BUSY_VOLUME)
             if read_only and self._details[source.id].read_only:
                 raise Refusal(codes.READONLY_OF_READONLY)
+            if self._profile.snap_cpg and not self._details[source.id].snap_cpg:
+                raise Refusal(codes.NO_SNAP_CPG)
         taken = []
         for source, name in zip(sources, names, strict=True):
             if isinstance(source, Volume):
