@@ -15,6 +15,8 @@ import pytest
 from blockdrivers.backend import Backend
 from blockdrivers.errors import (
     AlreadyExists,
+    Ambiguous,
+    Busy,
     ConfigurationError,
     DeadlineExceeded,
     InUse,
@@ -31,7 +33,7 @@ from blockdrivers.model import Chap, Dependant, GiB, Host, Protocol, Qos, Replic
 from blockdrivers.naming import Kind, array_name
 from blockdrivers.operations import Timeouts
 from conformance.simulation.server import SimulatedArray
-from vendors.hpe import groups, mapping, ports
+from vendors.hpe import codes, groups, mapping, ports
 from vendors.hpe.client import WsapiClient
 from vendors.hpe.driver import open_driver
 from vendors.hpe.options import WsapiOptions
@@ -769,6 +771,26 @@ def test_a_limit_of_the_array_is_named_at_once(lab):
     with pytest.raises(LimitReached):
         array.create_group_snapshot({"v": "t"})
     assert array.sweep() == []
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "text", "changes", "kind"),
+    [
+        (1, 500, "internal error", True, Ambiguous),
+        (7, 408, "timeout", True, Ambiguous),
+        (7, 408, "timeout", False, Busy),
+        (29, 400, "volume is busy", True, Busy),
+        (29, 409, "volume is retained", True, VendorError),
+        (270, 503, "system is too busy, the limit of load is reached", True, Busy),
+        (999, 503, "virtual volume limit reached", True, LimitReached),
+        (999, 503, "not now", True, Busy),
+        (999, 404, "no such thing", True, NotFound),
+        (12, 400, "system is not licensed for Virtual Copy", True, LicenceMissing),
+    ],
+)
+def test_a_refusal_is_known_by_code_status_and_words(code, status, text, changes, kind):
+    refused = codes.error(code, text, status=status, request="PUT volumes/v", changes=changes)
+    assert (type(refused), refused.vendor_code, refused.vendor_text) == (kind, str(code), text)
 
 
 def test_an_unknown_pool_is_named(lab):

@@ -47,7 +47,7 @@ _CLASSES: Final[Mapping[type[BlockDriversError], frozenset[int]]] = {
                               | {115, 117, 150, 152, 185}),
     LimitReached: frozenset({28}),
     OutOfSpace: frozenset({24, 153}),
-    Busy: frozenset({7, 90, 97, 151, 216, TOO_BUSY}),
+    Busy: frozenset({90, 97, 151, 216, TOO_BUSY}),
     InUse: frozenset({25, EXPORTED, 32, IN_USE, 77, 96, 120}),
     AlreadyExists: frozenset({14, 16, 18, 22, 59, 73, 101, 114, 181, 237}),
     NotFound: frozenset({11, 15, 17, 19, 20, 23, 38, 80, 100, 102, 145, 180, 187}),
@@ -55,7 +55,8 @@ _CLASSES: Final[Mapping[type[BlockDriversError], frozenset[int]]] = {
 
 _CLASS_OF: Final = {code: kind for kind, known in _CLASSES.items() for code in known}
 
-_INTERNAL: Final = 1
+_UNKNOWN_OUTCOME: Final = frozenset({1, 7})
+"""An internal error, and a request that took the array too long."""
 _LICENCE_WORDS: Final = ("licens", "licenc")
 _LIMIT_WORDS: Final = ("limit", "maximum", "too many")
 
@@ -82,10 +83,10 @@ def error(code: int, text: str, *, status: int, request: str, changes: bool) -> 
         text: ``desc`` of the answer.
         status: HTTP status; what is answered with 404 is absent, whatever its code.
         request: what was asked, for the message.
-        changes: whether the request changes the array; then an internal error leaves its outcome open.
+        changes: whether the request changes the array; then an internal error or a time-out of the array leaves its outcome open.
     """
     kind = _kind(code, text, status)
-    if code == _INTERNAL:
+    if code in _UNKNOWN_OUTCOME:
         kind = Ambiguous if changes else Busy
     sentence = _SENTENCES.get(kind, "The array met an internal error.")
     return kind(sentence, request=request, vendor_code=code, vendor_text=text)
