@@ -233,6 +233,19 @@ def test_pools_without_a_limit_are_asked_for_their_space(lab):
 # VLUNs
 
 
+def test_a_build_that_takes_no_notice_of_queries_is_served(lab):
+    array = lab(OLD, queries=False).open()
+    for name in ("v", "w"):
+        array.create_volume(name, GiB, POOL)
+        array.create_snapshot(f"s{name}", name)
+        assert array.export(name, ISCSI, Protocol.ISCSI).volume == volume_name(name)
+    array.create_group_snapshot({"v": "tv", "w": "tw"})
+    assert {snapshot.snapshot_id for snapshot in array.list_snapshots("v")} == {"sv", "tv"}
+    assert [export.lun for export in array.list_exports("w")] == [2]
+    array.unexport("v", ISCSI, Protocol.ISCSI)
+    assert [array.get_volume(name).dependants >= {Dependant.EXPORT} for name in ("v", "w")] == [False, True]
+
+
 def test_a_matched_set_is_listed_with_its_port_and_taken_away(lab):
     started = lab()
     array, admin = started.open(), started.admin

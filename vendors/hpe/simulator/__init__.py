@@ -36,6 +36,7 @@ def build(
     max_sessions: int = _MANY_SESSIONS,
     closes: bool = False,
     rules_hold_sets: bool = False,
+    queries: bool = True,
     clock: Callable[[], float] = time.monotonic,
     data_plane: DataPlane | None = None,
 ) -> StoreServ:
@@ -58,6 +59,7 @@ def build(
         max_sessions: keys at the same time; the models' own numbers are in their profiles.
         closes: whether every answer ends its connection, as the real interface has it.
         rules_hold_sets: whether a volume set with a QoS rule cannot be deleted, as the guide has it; clients rely on the contrary.
+        queries: whether a query selects; builds before 30201292 answer with every row.
         clock: seconds.
         data_plane: keeps the bytes; without one there are none.
     """
@@ -76,6 +78,7 @@ def build(
         max_sessions=max_sessions,
         closes=closes,
         rules_hold_sets=rules_hold_sets,
+        queries=queries,
     )
     if model not in PROFILES:
         raise ValueError(f"no such model: {model!r}; there is {', '.join(sorted(PROFILES))}")

@@ -51,6 +51,7 @@ class Options:
     max_sessions: int
     closes: bool
     rules_hold_sets: bool
+    queries: bool
 
 
 @dataclass(slots=True)
@@ -270,7 +271,8 @@ class StoreServ:
             if handler is None:
                 known = any(resource == path for _, path in self._routes)
                 raise Refusal(codes.UNSUPPORTED if known else codes.NO_RESOURCE)
-            return handler(Call(wire.body(request), names, request.query.get("query", ""), request.query))
+            query = request.query.get("query", "") if self._options.queries else ""
+            return handler(Call(wire.body(request), names, query, request.query))
 
     def _session(self, request: Request, names: tuple[str, ...]) -> Answer:
         if request.method == "POST" and not names:
