@@ -81,9 +81,9 @@ def _back_up(site: Site, book: Book, over: threading.Event) -> None:
     while not over.is_set():
         try:
             made = api.post("/backups", {"backup": {"volume_id": volume}})["backup"]["id"]
-            api.wait("backup", made, "available", "error", seconds=60)
+            found = api.wait("backup", made, "available", "error", seconds=60)
+            book.count(f"backup {found['status']}")
             api.remove("backup", made)
-            book.count("backed up")
         except (AssertionError, OSError):
             over.wait(1.0)
 
