@@ -62,7 +62,7 @@ def site(cinder_python: Path, tmp_path: Path) -> Iterator[Site]:
             python=cinder_python,
             folder=tmp_path / "cinder",
             backends={"iscsi": ours},
-            defaults={"service_down_time": 12, "default_volume_type": "iscsi"},
+            defaults={"service_down_time": 12, "default_volume_type": "iscsi", "backup_use_same_host": False},
         )
         services = stack.enter_context(Processes(told))
         kind = {"name": "iscsi", "extra_specs": {"volume_backend_name": "iscsi"}}

@@ -28,7 +28,9 @@ STUCK_SECONDS = 30.0
 def test_nothing_is_lost_and_nothing_left_over(site: Site):
     book, over = Book(), threading.Event()
     users = [User(number, site.services.root, book, over) for number in range(USERS)]
-    backups = threading.Thread(target=_back_up, args=(site, book, over), name="backups")
+    saved = site.api().post("/volumes", {"volume": {"size": 1}})["volume"]["id"]
+    site.api().wait("volume", saved)
+    backups = threading.Thread(target=_back_up, args=(site, saved, book, over), name="backups")
     for thread in (*users, backups):
         thread.start()
     try:
@@ -49,6 +51,7 @@ def test_nothing_is_lost_and_nothing_left_over(site: Site):
     stuck = _rest(site)
     print(f"came true: {book.done}; ended in error: {len(book.broken)}; left in between: {stuck}")
     assert book.done["volume made"] >= 2 * USERS, book.broken
+    assert book.done["backup available"] >= 1, book.done
     assert book.broken, "no request met a killed service: the test kills at the wrong moments"
     volumes = {item["id"]: item for item in api.get("/volumes/detail?all_tenants=1")["volumes"]}
     on_array = site.on_array("volumes")
@@ -73,11 +76,9 @@ def test_nothing_is_lost_and_nothing_left_over(site: Site):
     assert mappings == [], "hosts are shown what is not there"
 
 
-def _back_up(site: Site, book: Book, over: threading.Event) -> None:
+def _back_up(site: Site, volume: str, book: Book, over: threading.Event) -> None:
     """Back one volume up again and again, whatever becomes of each backup."""
     api = site.api()
-    volume = api.post("/volumes", {"volume": {"size": 1}})["volume"]["id"]
-    api.wait("volume", volume)
     while not over.is_set():
         try:
             made = api.post("/backups", {"backup": {"volume_id": volume}})["backup"]["id"]
