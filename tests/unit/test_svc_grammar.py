@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from blockdrivers.errors import (
     AlreadyExists,
     Ambiguous,
+    BlockDriversError,
     Busy,
     ConfigurationError,
     InvalidRequest,
@@ -17,8 +18,9 @@ from blockdrivers.errors import (
     VendorError,
 )
 from blockdrivers.transport.command import Secret
+from blockdrivers.transport.http import Response
 from blockdrivers.transport.ssh import Result
-from vendors.svc import codes, grammar, variants
+from vendors.svc import codes, grammar, rest, variants
 from vendors.svc.cli import CommandLine
 from vendors.svc.client import SvcClient
 from vendors.svc.grammar import Ask, Call, Section
@@ -84,6 +86,39 @@ def test_a_secret_is_not_shown():
     command = line.sent[0][0]
     assert "secret'" not in command.shown
     assert shell.commands(command.line)[0][3] == "ve!ry 'secret'"
+
+
+@pytest.mark.parametrize(
+    "result",
+    [
+        Result("==1\ntype!id!name!iscsi_auth_method!iscsi_chap_secret\nhost!0!h!chap!the-secret", "", 1),
+        Result("host!0!h!chap!the-secret\n==0\n", "", 0),
+        Result("the-secret", "", 0),
+        Result("id!0\n\n==0\nthe-secret\n==3\n", "", 0),
+    ],
+)
+def test_an_answer_with_secrets_is_never_shown(result):
+    private, errors = Ask("lsiscsiauth", private=True), []
+    for calls in ([Ask("lshost", "h", detail=True), private], [private]):
+        found, _ = client(*[result] * 3)
+        found._wire._joins = True
+        try:
+            found.read(*calls)
+        except BlockDriversError as error:
+            errors.append(error)
+    assert errors
+    assert [error for error in errors if "the-secret" in f"{error}{error!r}{error.vendor_text}"] == []
+
+
+def test_a_secret_that_the_array_quotes_is_not_shown_over_rest():
+    call = Call("chhost", "h", {"chapsecret": Secret("the-secret")}, changes=True)
+    refused = rest._error("CMMVC5701E", Response(400, {}, b"CMMVC5701E the-secret is too short"), call)
+    assert (refused.vendor_text, isinstance(refused, InvalidRequest)) == ("*** is too short", True)
+    with pytest.raises(ProtocolError) as raised:
+        rest._content(Ask("lsiscsiauth", private=True), Response(200, {}, b'[{"iscsi_chap_secret":"the-secret"'))
+    assert "the-secret" not in str(raised.value)
+    with pytest.raises(ProtocolError, match=r"not JSON.*abc"):
+        rest._content(Ask("lshost"), Response(200, {}, b"abc"))
 
 
 @given(
@@ -245,8 +280,8 @@ def test_what_a_level_of_ibm_can_do(text, grows, ips, fc_portsets):
 def test_options():
     login = {"username": "u", "password": "p"}
     assert IbmOptions(addresses=["192.0.2.1:22"], **login).interface == "ssh"
-    rest = IbmOptions(addresses=["https://192.0.2.1:7443/rest/v1/"], interface="rest", **login)
-    assert rest.over_rest
+    over_rest = IbmOptions(addresses=["https://192.0.2.1:7443/rest/v1/"], interface="rest", **login)
+    assert over_rest.over_rest
     for wrong in ({"addresses": ["https://192.0.2.1/"]}, {"addresses": ["192.0.2.1"], "interface": "rest"}):
         with pytest.raises((ValueError, ConfigurationError)):
             IbmOptions(**login, **wrong)

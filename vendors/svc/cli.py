@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from blockdrivers.errors import Ambiguous, BlockDriversError, Busy, ProtocolError
-from blockdrivers.transport.command import Command, Verbatim, Word, command
+from blockdrivers.transport.command import HIDDEN, Command, Verbatim, Word, command
 from blockdrivers.transport.ssh import Result, SshTransport
 from vendors.svc import codes, grammar
 from vendors.svc.answers import Answer
@@ -54,7 +54,7 @@ class CommandLine:
             if self._joins is None and not changes:
                 self._joins = False
                 return self._one_by_one(calls)
-            raise _unreadable(calls[0], result)
+            raise _unreadable(calls, result)
         self._joins = True
         return answers
 
@@ -144,7 +144,7 @@ def _answer(call: Call, text: str, status: int, refusals: Sequence[str], result:
     # A warning comes with the object made, and may come without its number (IBM sheet, section 4).
     created = _CREATED.search(text)
     if text.strip() and created is None:
-        raise _unreadable(call, result)
+        raise _unreadable([call], result)
     return Answer(created=created[1] if created else None)
 
 
@@ -152,6 +152,8 @@ def _read(call: Ask, text: str) -> Answer:
     try:
         found = grammar.sections(text) if call.detail else grammar.rows(text)
     except ProtocolError as error:
+        if call.private:
+            raise ProtocolError("The array's answer is no table.", request=call.verb) from None
         error.request = error.request or call.verb
         raise
     if not call.detail:
@@ -171,14 +173,18 @@ def _error(line: str, verb: str, result: Result) -> BlockDriversError:
 
 def _failed(call: Call, result: Result) -> BlockDriversError:
     """Return the error for a command that ended badly without saying which way."""
-    said = (result.stderr or result.stdout).strip()[:200]
+    said = (result.stderr or ("" if _is_private([call]) else result.stdout)).strip()[:200]
     if call.changes:
         return Ambiguous("The array's command failed and did not say how.", request=call.verb, vendor_text=said)
     return Busy("The array's command failed and did not say how.", request=call.verb, vendor_text=said)
 
 
-def _unreadable(call: Call, result: Result) -> BlockDriversError:
-    shown = repr(result.stdout[:80])
-    if call.changes:
-        return Ambiguous(f"The answer to a changing command cannot be read: {shown}.", request=call.verb)
-    return ProtocolError(f"The array's answer cannot be read: {shown}.", request=call.verb, vendor_text=result.stderr[:200])
+def _unreadable(calls: Sequence[Call], result: Result) -> BlockDriversError:
+    verbs, shown = _verbs(calls), HIDDEN if _is_private(calls) else repr(result.stdout[:80])
+    if any(call.changes for call in calls):
+        return Ambiguous(f"The answer to a changing command cannot be read: {shown}.", request=verbs)
+    return ProtocolError(f"The array's answer cannot be read: {shown}.", request=verbs, vendor_text=result.stderr[:200])
+
+
+def _is_private(calls: Sequence[Call]) -> bool:
+    return any(isinstance(call, Ask) and call.private for call in calls)

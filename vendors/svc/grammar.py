@@ -48,9 +48,11 @@ class Ask(Call):
 
     Attributes:
         detail: it shows one object, with a section for each of its parts; else a table.
+        private: the answer holds secrets: no error shows any of it.
     """
 
     detail: bool = False
+    private: bool = False
 
 
 class Section:

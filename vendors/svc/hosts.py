@@ -182,7 +182,7 @@ class Hosts:
 
     def _complete(self, name: str, ports: frozenset[str], host: Host, protocol: Protocol) -> Chap | None:
         """Add the ports that a host lacks; return the credentials that it has."""
-        found, secrets = self._client.read(Ask("lshost", name, detail=True), Ask("lsiscsiauth"))
+        found, secrets = self._client.read(Ask("lshost", name, detail=True), Ask("lsiscsiauth", private=True))
         if not found:
             raise InUse(
                 f"An initiator of host {host.name!r} ({', '.join(sorted(ports))}) belongs to another host of the array, from which "

@@ -56,11 +56,6 @@ class Ports:
         ]
         return [*iscsi, *facts.fc]
 
-    def forget(self) -> None:
-        """Read the ports again when they are next needed."""
-        with self._guard:
-            self._known = None
-
     def targets(self, io_groups: frozenset[str]) -> tuple[IscsiTarget, ...]:
         """Return the portals of the nodes that show a LUN: those of its I/O groups (Inspur sheet, trap 8)."""
         wanted = self._portals

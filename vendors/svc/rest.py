@@ -8,7 +8,7 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from blockdrivers.errors import Ambiguous, BlockDriversError, Busy, LoginRefused, ProtocolError
-from blockdrivers.transport.command import Secret
+from blockdrivers.transport.command import HIDDEN, Secret
 from blockdrivers.transport.http import HttpTransport, Login, Response, Send
 from vendors.svc import codes
 from vendors.svc.answers import Answer
@@ -112,6 +112,10 @@ def _refusal_in(response: Response) -> str | None:
 
 def _error(code: str, response: Response, call: Call) -> BlockDriversError:
     text = response.body.decode(errors="replace")
+    for value in call.flags.values():
+        if isinstance(value, Secret) and value.value:
+            # Arrays quote what they refuse.
+            text = text.replace(value.value, HIDDEN)
     return codes.error(code, text.partition(code)[2].strip(" :")[:200], request=call.verb)
 
 
@@ -123,13 +127,23 @@ def _failed(call: Call, response: Response) -> BlockDriversError:
 def _read(call: Call, response: Response) -> Answer:
     if not isinstance(call, Ask):
         return Answer(created=_created(call, response))
-    answer = response.json() if response.body.strip() else []
+    answer = _content(call, response) if response.body.strip() else []
     objects = [answer] if isinstance(answer, dict) else answer
     if not isinstance(objects, list) or not all(isinstance(item, dict) for item in objects):
         raise ProtocolError("The array's answer holds no objects.", request=call.verb)
     if call.detail and not objects:
         raise Busy("The array answered nothing about an object.", request=call.verb)
     return Answer(sections=[Section(list(_pairs(item))) for item in objects])
+
+
+def _content(call: Ask, response: Response) -> Any:
+    try:
+        return response.json()
+    except ProtocolError as error:
+        if call.private:
+            raise ProtocolError("The answer is not JSON.", request=call.verb) from None
+        error.request = error.request or call.verb
+        raise
 
 
 def _created(call: Call, response: Response) -> str | None:
