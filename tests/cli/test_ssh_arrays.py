@@ -6,6 +6,7 @@ import json
 import subprocess
 
 import pytest
+import requests
 import yaml
 
 from conformance.simulation.family import SshDoor
@@ -101,6 +102,19 @@ def test_the_probe_of_what_is_no_acs5000_only_reads(configure):
     assert "adapter is the right one" in credentials["advice"]
     assert asked == {"login", "cinder"}
     assert shell.changes == []
+
+
+def test_the_probe_of_an_acs5000_only_reads(ready, configure):
+    """Also where the pool that the configuration names is not there: nobody knows one before."""
+    counters = f"{ready['control']}/counters"
+    requests.delete(counters, timeout=5).raise_for_status()
+    config = configure(ready, pools=["any"])
+    findings = run("--config", config, "--json", "doctor", status=1).json
+    told = {item["check"]: (item["status"], item["saw"]) for item in findings}
+    assert (told["credentials"][0], told["system"][0], told["pools"]) == ("ok", "ok", ("fail", "there is no pool"))
+    run("--config", config, "collect", "--model", "NCS9000")
+    asked = set(requests.get(counters, timeout=5).json()["by_operation"])
+    assert asked == {"login", "get_system", "ls_controller", "get_pool", "ls_iscsi", "ls_fc"}
 
 
 def test_models_say_what_is_unknown():
