@@ -15,7 +15,7 @@ from blockdrivers.naming import Label, kind_of
 _IQN = re.compile(r"(iqn\.\d{4}-\d{2}\.[a-z0-9.-]+(:[!-~]+)?|(eui|naa)\.[0-9a-fA-F]{16,32})")
 _IQN_LENGTH = 223
 _WWPN = re.compile(r"[0-9a-f]{16}")
-_FOREIGN_NAME = re.compile(r"[A-Za-z0-9_.-]+")
+_FOREIGN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 
 
 def supported(able: bool, what: str) -> None:
@@ -262,7 +262,9 @@ def manageable_snapshot(snapshot: Snapshot, volume: Volume) -> None:
 def foreign_name(name: str, max_length: int) -> None:
     """Refuse a name for a given-up volume that the array would not take, or that would still look like this library's."""
     if len(name) > max_length or not _FOREIGN_NAME.fullmatch(name):
-        raise InvalidRequest(f"A name is 1 to {max_length} letters, digits, '_', '.' or '-'; got {name!r}.")
+        raise InvalidRequest(
+            f"A name is 1 to {max_length} letters, digits, '_', '.' or '-', the last two not at its beginning; got {name!r}."
+        )
     if kind_of(name) is not None:
         raise InvalidRequest(f"{name!r} has the form of this library's own names; choose another.")
 

@@ -423,8 +423,13 @@ def test_an_id_never_becomes_an_option(started, backend):
     for identifier in ("-1", "--force", "$(reboot)", "a b", '"'):
         backend.create_volume(identifier, GiB, POOL)
         backend.delete_volume(identifier)
-    with pytest.raises(NotFound):
-        backend.manage_volume("v", "$(touch /tmp/x); 'a' \"b\"")
+    backend.create_volume("v", GiB, POOL)
+    for name in ("--type", "-1", ".."):
+        with pytest.raises(InvalidRequest, match="not at its beginning"):
+            backend.unmanage_volume("v", name)
+    for name in ("$(touch /tmp/x); 'a' \"b\"", "--volume", "-1"):
+        with pytest.raises(NotFound):
+            backend.manage_volume("w", name)
 
 
 def test_a_lost_answer_is_read_back(started):

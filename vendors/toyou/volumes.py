@@ -56,10 +56,14 @@ class Volumes:
 
     def find(self, *names: str) -> Mapping[str, Object]:
         """Return what there is of several volumes, by name; the array leaves out the others, and keeps no order."""
-        arguments = [part for name in names for part in ("--volume", name)]
+        # What begins with a dash is an option to the array.
+        wanted = [name for name in names if not name.startswith("-")]
+        if not wanted:
+            return {}
+        arguments = [part for name in wanted for part in ("--volume", name)]
         answer = self._client.read("get_volume", *arguments)
         items = [as_object(item, "get_volume") for item in (answer if isinstance(answer, list) else [])]
-        return {name: item for item in items if (name := objects.text(item, "name")) in names}
+        return {name: item for item in items if (name := objects.text(item, "name")) in wanted}
 
     def get(self, name: str) -> Volume:
         """Return a volume, or raise `NotFound`."""
