@@ -37,7 +37,7 @@ class Deadline:
         """Return the error that says so, with what is known of the state."""
         reason = f" {cause}" if cause else ""
         return DeadlineExceeded(
-            f"{self.operation} did not end within {self.seconds:g} s: {self.known}.{reason} Ask again to continue."
+            f"{self.operation} did not end within {self.seconds:g} s: {self.known.rstrip('.')}.{reason} Ask again to continue."
         )
 
 

@@ -7,7 +7,7 @@ import selectors
 import socket
 import threading
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import paramiko
@@ -141,7 +141,9 @@ class Connection:
         except (paramiko.SSHException, EOFError, OSError) as error:
             raise Lost(f"the answer broke off: {_said(error)}") from error
         finally:
-            channel.close()
+            # Where the connection ends meanwhile, what was answered counts all the same.
+            with suppress(paramiko.SSHException, EOFError, OSError):
+                channel.close()
 
     def _channel(self, timeout: float) -> paramiko.Channel:
         try:

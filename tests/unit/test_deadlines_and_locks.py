@@ -18,8 +18,8 @@ def test_an_inner_deadline_never_outlives_the_outer_one():
 def test_waiting_ends_with_the_deadline_and_tells_what_is_known():
     started = time.monotonic()
     with deadline.deadline(0.2, "copy x"):
-        deadline.note("half of it is there")
-        with pytest.raises(DeadlineExceeded, match=r"copy x.*half of it is there.*the copy to end"):
+        deadline.note("half of it is there.")
+        with pytest.raises(DeadlineExceeded, match=r"copy x.*half of it is there\. .*the copy to end"):
             deadline.wait_until(lambda: None, what="the copy to end")
     assert time.monotonic() - started < 1
 

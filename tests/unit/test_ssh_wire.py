@@ -117,6 +117,23 @@ def test_one_connection_serves_many_commands(serve, connect):
     assert (server.connections, server.logins) == (1, ["password"])
 
 
+def test_an_answer_counts_although_its_channel_cannot_be_closed_any_more(serve, connect, monkeypatch):
+    server = serve()
+    transport = connect(server)
+    close = paramiko.Channel.close
+
+    def cut(channel):
+        close(channel)
+        server.hang_up()
+        raise EOFError
+
+    monkeypatch.setattr(paramiko.Channel, "close", cut)
+    assert change(transport).stdout == "<mkthing a>"
+    monkeypatch.undo()
+    assert change(transport).status == 0
+    assert server.commands == ["mkthing a", "mkthing a"]
+
+
 def test_no_status_is_no_answer(serve, connect):
     server = serve(Script(answer=lambda line: (b"half", b"", None)))
     transport = connect(server)
