@@ -21,6 +21,7 @@ from blockdrivers.errors import (
     InUse,
     InvalidRequest,
     LicenceMissing,
+    LimitReached,
     LoginRefused,
     NotFound,
     NotSupported,
@@ -361,6 +362,18 @@ def test_a_move_that_was_cut_off_goes_on(lab, model):
     moved = array.retype_volume("v", pool=OTHER)
     assert (moved.pool, array.get_volume("v").pool) == (OTHER, OTHER)
     assert len(kinds(started)["v"]) == 1
+
+
+def test_a_move_that_met_another_one_s_copy_goes_on_when_that_has_gone(lab):
+    started = lab()
+    array = started.open()
+    array.create_volume("v", GiB, POOL)
+    started.fault("answer", code="CMMVC5786E", operation="*addvdiskcopy*")
+    assert array.retype_volume("v", pool=OTHER).pool == OTHER
+    started.fault("answer", code="CMMVC5786E", operation="*addvdiskcopy*", count=0)
+    with pytest.raises(LimitReached):
+        array.retype_volume("v", pool=POOL)
+    assert array.get_volume("v").pool == OTHER
 
 
 @pytest.mark.parametrize("model", [FLASHSYSTEM, G5])

@@ -225,14 +225,15 @@ class Moves:
         return replace(volume, pool=spec.pool, thin=spec.thin)
 
     def _begun(self, spec: VolumeSpec) -> Sequence[Section]:
-        """Add the copy that the volume is to become; where the array refuses, an earlier call may have. Return the copies."""
+        """Add the copy that the volume is to become; return the copies.
+
+        Where the array refuses, another call's copy may be in the way, or have been: what is shown then is gone by, and a volume
+        that has one copy gets its second again.
+        """
         try:
             return self._added(spec)
         except (InUse, InvalidRequest, LimitReached, OutOfSpace, VendorError):
-            copies = self._copies(spec)
-            if len(copies) == 1:
-                raise
-            return copies
+            return self._copies(spec)
 
     def _ended(self, copies: Sequence[Section], spec: VolumeSpec) -> bool | None:
         """Tell whether the move has ended; None where it has not. What it takes meanwhile is done.
