@@ -59,7 +59,10 @@ class Takeovers(Lookups):
             return replace(self._persist(take_over), snapshot_id=snapshot_id, volume_id=volume_id)
 
     def unmanage_volume(self, volume_id: str, array_name: str, *, timeout: float | None = None) -> Volume:
-        """Give a volume up under another array-side name; its bytes and exports stay as they are."""
+        """Give a volume up under another array-side name; its bytes and exports stay as they are.
+
+        Raises `InUse` for a clone that is not complete, `AlreadyExists` where the name is taken.
+        """
         with self._operation("unmanage_volume", volume_id, timeout):
             capabilities = self._driver_capabilities()
             checks.supported(capabilities.manage, "give up a volume")
@@ -70,6 +73,8 @@ class Takeovers(Lookups):
                     volume = self._look_up_volume(volume_id)
                 except NotFound:
                     return self._adopted(lambda: self._driver.look_up_volume(array_name), volume_id)
+                # The mark of a clone whose bytes are not all there would be lost with its name.
+                checks.complete(volume)
                 return self._driver.rename_volume(volume, array_name, "")
 
             given = self._persist(give_up)

@@ -214,8 +214,6 @@ class MacroSanDriver(Driver):
 
     def rename_volume(self, volume: Volume, name: str, description: str) -> Volume:
         """PUT lun name (sheet, 3.2)."""
-        if volume.state is VolumeState.COPYING:
-            raise InUse(f"{volume.name!r} is a clone that is not complete; ask for that clone again first.")
         self._luns.rename(volume.name, name)
         return replace(volume, id=name, name=name, volume_id=None)
 
