@@ -11,10 +11,10 @@ import pytest
 
 from benchmarks.hitachi import MODELS, POOL
 from blockdrivers.errors import InUse
-from blockdrivers.model import GiB, VolumeState
+from blockdrivers.model import GiB, Protocol, VolumeState
 from conformance.simulation.family import Request, Response
 from conformance.simulation.server import SimulatedArray
-from tests.integration.test_hitachi import Lab, home
+from tests.integration.test_hitachi import ISCSI, Lab, home
 from vendors.hitachi import shadow
 from vendors.hitachi.simulator import build
 
@@ -80,6 +80,25 @@ def test_a_shadow_image_goes_on_where_it_was_cut_off(lab, steps):
     assert array.clone_volume("c1", "v1").state is VolumeState.READY
     assert started.array.family.state()["copies"] == []
     assert started.labels() == ["bdvl-c1", "bdvl-v1"]
+
+
+def test_an_unfinished_clone_is_neither_shown_nor_given_up(lab):
+    started = lab()
+    array = started.open(**SHADOW)
+    array.create_volume("v1", GiB, POOL)
+    _shadow(started, 1)
+    paths = started.array.family.state()["mappings"]
+    for refused in (
+        lambda: array.export("c1", ISCSI, Protocol.ISCSI),
+        lambda: array.unmanage_volume("c1", "legacy"),
+        lambda: array.create_snapshot("s1", "c1"),
+        lambda: array.extend_volume("c1", 2 * GiB),
+        lambda: array.clone_volume("c2", "c1"),
+    ):
+        with pytest.raises(InUse, match="not complete"):
+            refused()
+    assert started.array.family.state()["mappings"] == paths
+    assert started.labels() == ["bdvl-c1~", "bdvl-v1"]
 
 
 @pytest.mark.parametrize("options", [SHADOW, {}])

@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from blockdrivers.errors import AlreadyExists, Busy, InvalidRequest, LimitReached, NotFound, StaleReference
+from blockdrivers.errors import AlreadyExists, Busy, InUse, InvalidRequest, LimitReached, NotFound, StaleReference
 from blockdrivers.model import Export, Host, IscsiTarget, Port, Protocol
 from blockdrivers.naming import Kind, kind_of
 from vendors.hitachi import codes, objects
@@ -88,6 +88,9 @@ class LuPaths:
             self._undo(ldev, ours, made, lun)
             self._hosts.forget(host_name)
             raise StaleReference(f"LDEV {target.ldev_id} or a group of host {host_name!r} is not what was remembered.")
+        if objects.is_unfinished(ldev):
+            self._undo(ldev, ours, made, lun)
+            raise InUse(f"{target.name!r} is a clone that is not complete; ask for that clone again first.")
         own = [path for path in objects.paths(ldev) if _place(path) in ours]
         missing = [port_id for port_id in registered.numbers if port_id not in {objects.port_id(path) for path in own}]
         if not missing:
