@@ -251,12 +251,17 @@ def manageable(volume: Volume, capabilities: Capabilities) -> None:
 
 def manageable_snapshot(snapshot: Snapshot, volume: Volume) -> None:
     """Refuse to take over a snapshot of another volume, an exported one, or one that is managed already."""
-    if kind_of(snapshot.name) is not None:
-        raise InvalidRequest(f"{snapshot.name!r} is managed by this library already.")
+    foreign_snapshot(snapshot.name)
     if snapshot.source_id != volume.id:
         raise InvalidRequest(f"{snapshot.name!r} is not a snapshot of volume {volume.volume_id!r}.")
     if snapshot.exported:
         raise InUse(f"{snapshot.name!r} is exported and was not taken over.")
+
+
+def foreign_snapshot(name: str) -> None:
+    """Refuse to take over a snapshot that is managed already."""
+    if kind_of(name) is not None:
+        raise InvalidRequest(f"{name!r} is managed by this library already.")
 
 
 def foreign_name(name: str, max_length: int) -> None:

@@ -125,6 +125,9 @@ class Capabilities:
     find_snapshots: bool = True
     """Whether a snapshot can be looked up. Where not, it is known by its volume's id and its own together: callers name both
     (``of_volume``), the same id may stand for a snapshot of each volume, and what was asked for is told, not what is there."""
+    find_in_volume: bool = False
+    """Where snapshots cannot be looked up: whether one can be told, and renamed, within its volume. Callers that name both can take
+    one over and give it up then (``manage``)."""
     list_exports: bool = True
     """Whether the array tells what a volume is exported to. Where not, its own refusals are all that protects an exported
     volume, and `Driver.delete_named` deletes one."""
@@ -374,8 +377,16 @@ class Driver(ABC):
         raise self._unsupported("manage")
 
     def rename_snapshot(self, snapshot: Snapshot, name: str, description: str) -> Snapshot:
-        """Rename a snapshot, read a moment before (capability ``manage``)."""
+        """Rename a snapshot, read a moment before (capability ``manage``).
+
+        Where snapshots are found within their volume only (``find_in_volume``), nothing was read: `NotFound` where the volume has none of
+        that name, `AlreadyExists` where it has one of the new name.
+        """
         raise self._unsupported("manage")
+
+    def has_snapshot(self, snapshot: SnapshotRef) -> bool:
+        """Tell whether a volume has a snapshot of that name (capability ``find_in_volume``); False where there is no such volume."""
+        raise self._unsupported("look-up of a volume's snapshots")
 
     def migrate_volume(self, volume: Volume, spec: VolumeSpec, temporary: str) -> Volume:
         """Move a volume's bytes to the pool and provisioning of `spec`, on line; its WWN stays (capability ``migrate``).

@@ -9,7 +9,7 @@ from typing import TypeVar
 from blockdrivers import checks, naming, reconcile
 from blockdrivers.errors import NotFound
 from blockdrivers.lookups import Lookups
-from blockdrivers.model import Snapshot, Volume
+from blockdrivers.model import Snapshot, SnapshotRef, Volume
 from blockdrivers.naming import Label
 
 T = TypeVar("T")
@@ -45,7 +45,12 @@ class Takeovers(Lookups):
         with self._operation("manage_snapshot", snapshot_id, timeout):
             spec = self._snapshot_spec(snapshot_id, volume_id)
             capabilities = self._driver_capabilities()
-            checks.supported(capabilities.manage and capabilities.find_snapshots, "take over an existing snapshot")
+            found = capabilities.find_snapshots or capabilities.find_in_volume
+            checks.supported(capabilities.manage and found, "take over an existing snapshot")
+            if not capabilities.find_snapshots:
+                checks.foreign_snapshot(array_name)
+                taken = self._persist(lambda: self._renamed_unseen(volume_id, array_name, spec.name))
+                return replace(taken, snapshot_id=snapshot_id, volume_id=volume_id)
 
             def take_over() -> Snapshot:
                 volume = self._read_volume(volume_id)
@@ -81,12 +86,21 @@ class Takeovers(Lookups):
             self._references.forget(self._volume_name(volume_id))
             return given
 
-    def unmanage_snapshot(self, snapshot_id: str, array_name: str, *, timeout: float | None = None) -> Snapshot:
-        """Give a snapshot up under another array-side name; its volume and its bytes stay as they are."""
+    def unmanage_snapshot(
+        self, snapshot_id: str, array_name: str, *, of_volume: str | None = None, timeout: float | None = None
+    ) -> Snapshot:
+        """Give a snapshot up under another array-side name; its volume and its bytes stay as they are.
+
+        `of_volume` is the id of its volume: needed where the array cannot look snapshots up (capability ``find_snapshots``).
+        """
         with self._operation("unmanage_snapshot", snapshot_id, timeout):
             capabilities = self._driver_capabilities()
-            checks.supported(capabilities.manage, "give up a snapshot")
+            found = capabilities.find_snapshots or capabilities.find_in_volume
+            checks.supported(capabilities.manage and found, "give up a snapshot")
             checks.foreign_name(array_name, capabilities.names.snapshot)
+            if not capabilities.find_snapshots:
+                name = self._snapshot_name(snapshot_id, of_volume)
+                return self._persist(lambda: self._renamed_unseen(str(of_volume), name, array_name))
 
             def give_up() -> Snapshot:
                 try:
@@ -112,6 +126,16 @@ class Takeovers(Lookups):
                 snapshot_id=naming.identifier_of(snapshot.name, snapshot.description),
                 volume_id=naming.identifier_of(snapshot.source_name),
             )
+
+    def _renamed_unseen(self, volume_id: str, name: str, new: str) -> Snapshot:
+        """Rename a snapshot of a volume; one that an earlier call has renamed is as good."""
+        volume = self._volume_name(volume_id)
+        try:
+            self._driver.rename_snapshot(Snapshot(name, name, None, volume, volume), new, "")
+        except NotFound:
+            if not self._driver.has_snapshot(SnapshotRef(new, volume=volume)):
+                raise
+        return Snapshot(new, new, None, volume, volume)
 
     def _adopted(self, find: Callable[[], T], wanted: str) -> T:
         """Return what an earlier call has renamed already, or say that the object asked for is absent."""

@@ -43,6 +43,7 @@ CAPABILITIES: dict[str, Callable[[Capabilities], bool]] = {
     "chap": lambda declared: declared.chap is not None,
     "list_objects": lambda declared: declared.list_objects,
     "find_snapshots": lambda declared: declared.find_snapshots,
+    "find_in_volume": lambda declared: declared.find_in_volume and not declared.find_snapshots,
     "list_exports": lambda declared: declared.list_exports,
     "host_objects": lambda declared: declared.host_objects,
     "tells_wwn": lambda declared: declared.tells_wwn,

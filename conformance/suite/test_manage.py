@@ -143,3 +143,36 @@ def test_snapshot(rig: Rig) -> None:
         managed = rig.backend.manage_snapshot(rig.id("s2"), rig.id("w"), _foreign(rig, "s"))
         found = (managed.id, managed.snapshot_id, managed.volume_id)
         assert found == (taken.id, rig.id("s2"), rig.id("w")), f"array id, snapshot and volume are {found}"
+
+
+@check(
+    "manage.snapshot.by_volume",
+    Level.STANDARD,
+    "A snapshot of a named volume changes hands",
+    title_zh="按卷纳管快照",
+    requirement="Where a snapshot is found within its volume only, it is given up and taken over by both names; a taken id is refused.",
+    needs=("manage", "find_in_volume"),
+)
+def test_snapshot_by_volume(rig: Rig) -> None:
+    rig.volume("v")
+    rig.volume("other")
+    rig.snapshot("s")
+    rig.snapshot("kept")
+    name = _foreign(rig, "s")
+    with expect.refused(InvalidRequest, what="giving up a snapshot of no volume"):
+        rig.backend.unmanage_snapshot(rig.id("s"), name)
+    for _ in range(2):
+        given = rig.backend.unmanage_snapshot(rig.id("s"), name, of_volume=rig.id("v"))
+        assert (given.name, given.snapshot_id) == (name, None), f"the given-up snapshot is {given}"
+    with expect.refused(NotFound, what="a snapshot of another volume"):
+        rig.backend.manage_snapshot(rig.id("s2"), rig.id("other"), name)
+    with expect.refused(AlreadyExists, what="taking over under a taken id"):
+        rig.backend.manage_snapshot(rig.id("kept"), rig.id("v"), name)
+    for _ in range(2):
+        managed = rig.backend.manage_snapshot(rig.id("s2"), rig.id("v"), name)
+        assert (managed.snapshot_id, managed.volume_id) == (rig.id("s2"), rig.id("v")), f"the snapshot is {managed}"
+    with expect.refused(InUse, what="deleting a volume whose snapshot has changed hands"):
+        rig.backend.delete_volume(rig.id("v"))
+    for snapshot in ("s2", "kept"):
+        rig.backend.delete_snapshot(rig.id(snapshot), of_volume=rig.id("v"))
+    rig.backend.delete_volume(rig.id("v"))

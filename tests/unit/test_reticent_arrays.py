@@ -39,6 +39,7 @@ class Array:
         self.raising = []
         self.cloning = 0
         self.most_clones = 0
+        self.there = set()
         self.guard = threading.Lock()
 
     def _note(self, *what):
@@ -72,6 +73,14 @@ class Array:
 
     def delete_snapshot(self, snapshot):
         self._note("delete_snapshot", snapshot.source_name, snapshot.name)
+
+    def rename_snapshot(self, snapshot, name, description):
+        self._note("rename_snapshot", snapshot.source_name, snapshot.name, name)
+        return snapshot
+
+    def has_snapshot(self, snapshot):
+        self._note("has_snapshot", snapshot.volume, snapshot.name)
+        return snapshot.name in self.there
 
     def revert_volume(self, volume, snapshot):
         self._note("revert_volume", volume.name, snapshot.name)
@@ -160,6 +169,27 @@ def test_an_array_that_can_look_is_asked_whose_a_snapshot_is():
     assert array.asked[-1] == ("delete_snapshot", "bdvl-w", "bdsl-s")
 
 
+def test_a_snapshot_that_is_found_within_its_volume_changes_hands():
+    array = Array(replace(RETICENT, find_in_volume=True))
+    with Backend(array, "within", timeouts=Timeouts(5, 5)) as backend:
+        managed = backend.manage_snapshot("s", "v", "theirs")
+        ours = array.asked[-1][-1]
+        assert array.asked == [("rename_snapshot", "bdvl-v", "theirs", ours)]
+        assert (managed.name, managed.snapshot_id, managed.volume_id) == (ours, "s", "v")
+        array.raising, array.there = [NotFound("gone")], {ours}
+        assert backend.manage_snapshot("s", "v", "theirs") == managed
+        array.raising, array.there = [NotFound("gone")], set()
+        with pytest.raises(NotFound):
+            backend.manage_snapshot("s", "v", "theirs")
+        with pytest.raises(InvalidRequest, match="managed by this library"):
+            backend.manage_snapshot("s", "v", "bdsl-s")
+        with pytest.raises(InvalidRequest, match="of_volume"):
+            backend.unmanage_snapshot("s", "legacy")
+        given = backend.unmanage_snapshot("s", "legacy", of_volume="v")
+    assert array.asked[-1] == ("rename_snapshot", "bdvl-v", ours, "legacy")
+    assert (given.name, given.snapshot_id) == ("legacy", None)
+
+
 # What cannot be told
 
 
@@ -172,6 +202,7 @@ def test_an_array_that_can_look_is_asked_whose_a_snapshot_is():
         lambda backend: backend.list_exports("v"),
         lambda backend: backend.sweep(),
         lambda backend: backend.manage_snapshot("s", "v", "theirs"),
+        lambda backend: backend.unmanage_snapshot("s", "legacy", of_volume="v"),
     ],
 )
 def test_what_cannot_be_told_is_refused(array, backend, call):

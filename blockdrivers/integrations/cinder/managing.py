@@ -64,20 +64,28 @@ class Managing(Groups):
     @as_cinder()
     def manage_existing_snapshot(self, snapshot: Any, existing_ref: Mapping[str, str]) -> None:
         """Take over a snapshot of a volume that Cinder has."""
-        found = self._referred_snapshot(existing_ref)
-        self._backend.manage_snapshot(snapshot.id, snapshot.volume.name_id, found.name)
+        if self._backend.capabilities.find_snapshots:
+            found = self._referred_snapshot(existing_ref)
+            self._backend.manage_snapshot(snapshot.id, snapshot.volume.name_id, found.name)
+            return
+        with bad_reference(existing_ref):
+            self._backend.manage_snapshot(snapshot.id, snapshot.volume.name_id, _source_name(existing_ref))
 
     @as_cinder()
     def manage_existing_snapshot_get_size(self, snapshot: Any, existing_ref: Mapping[str, str]) -> int:
         """Return the size in GiB, rounded up, of a snapshot that is to be taken over; its volume's where the array does not tell."""
+        if not self._backend.capabilities.find_snapshots:
+            return int(snapshot.volume.size)
         found = self._referred_snapshot(existing_ref)
         return manageable.gigabytes(found.size or snapshot.volume.size * GiB)
 
     @as_cinder()
     def unmanage_snapshot(self, snapshot: Any) -> None:
         """Give a snapshot up: it stays on the array, under a name that can be taken over again."""
-        names = self._backend.capabilities.names
-        self._backend.unmanage_snapshot(snapshot.id, _given_up(array_name(Kind.SNAPSHOT, snapshot.id, names.snapshot)))
+        capabilities = self._backend.capabilities
+        name = _given_up(array_name(Kind.SNAPSHOT, snapshot.id, capabilities.names.snapshot))
+        of_volume = None if capabilities.find_snapshots else snapshot.volume.name_id
+        self._backend.unmanage_snapshot(snapshot.id, name, of_volume=of_volume)
 
     @as_cinder()
     def get_manageable_snapshots(
@@ -118,6 +126,13 @@ class Managing(Groups):
 def _given_up(name: str) -> str:
     """Return a name that is not this library's any more, as long and as unique as the one that was."""
     return f"free-{name.partition('-')[2]}"
+
+
+def _source_name(reference: Mapping[str, str]) -> str:
+    wanted = reference.get("source-name")
+    if not wanted:
+        raise exception.ManageExistingInvalidReference(existing_ref=reference, reason="it needs source-name")
+    return wanted
 
 
 def _source_id(reference: Mapping[str, str]) -> str:
