@@ -41,6 +41,8 @@ def rows() -> list[Row]:
         Row("clone into another pool, and delete", _moved, None, "44, under the same name"),
         Row("give up", lambda array: array.unmanage_volume("c2", "legacy"), 2, "0, keeps the name"),
         Row("take over", lambda array: array.manage_volume("c2", "legacy"), 6, "12"),
+        Row("give up a snapshot", lambda array: array.unmanage_snapshot("s1", "old", of_volume="v1"), 3, "0, keeps the name"),
+        Row("take a snapshot over", lambda array: array.manage_snapshot("s1", "v1", "old"), 3, "4"),
         Row("delete snapshot", lambda array: array.delete_snapshot("s1", of_volume="v1"), 4, "8"),
         Row("delete last snapshot", lambda array: array.delete_snapshot("s2", of_volume="v1"), 8, "16"),
         Row("delete", lambda array: array.delete_volume("c1"), 5, "10"),

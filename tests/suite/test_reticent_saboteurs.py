@@ -11,6 +11,7 @@ import pytest
 from blockdrivers import naming
 from blockdrivers.backend import Backend
 from blockdrivers.config import load, open_driver
+from blockdrivers.errors import NotFound
 from blockdrivers.model import Protocol
 from blockdrivers.naming import Kind
 from blockdrivers.plugins import find_model
@@ -22,6 +23,7 @@ from conformance.simulation.server import SimulatedArray
 from conformance.target import Target
 from tests.suite.saboteurs import VARIABLE, Driver
 from tests.suite.test_saboteurs import HOSTS
+from vendors.macrosan.simulator import build as build_macrosan
 from vendors.toyou.simulator import build
 
 MODEL = "ACS5000"
@@ -84,6 +86,16 @@ class ShrinksInReverts(Driver):
         self._reverted = True
 
 
+class RenamesTheSnapshotOfAnyVolume(Backend):
+    """Takes a snapshot over from whatever volume has it."""
+
+    def manage_snapshot(self, snapshot_id, volume_id, array_name, **more):
+        try:
+            return super().manage_snapshot(snapshot_id, volume_id, array_name, **more)
+        except NotFound:
+            return super().manage_snapshot(snapshot_id, volume_id.replace("other", "v"), array_name, **more)
+
+
 DEFECTS = {
     "host_key.untrusted": TrustsAnybody,
     "snapshot.by_volume": NamesSnapshotsByTheirIdAlone,
@@ -92,11 +104,12 @@ DEFECTS = {
     "system.untold": ListsNothing,
     "revert.extended.kept": ShrinksInReverts,
 }
+OF_MACROSAN = {"manage.snapshot.by_volume": RenamesTheSnapshotOfAnyVolume}
 
 
 def open_sabotaged(path: Path, name: str) -> Backend:
     config = load(path).backend(name)
-    kind = DEFECTS.get(os.environ.get(VARIABLE, ""), Backend)
+    kind = (DEFECTS | OF_MACROSAN).get(os.environ.get(VARIABLE, ""), Backend)
     driver = open_driver(config)
     if issubclass(kind, Driver):
         driver, kind = kind(driver), Backend
@@ -116,6 +129,13 @@ def target(array, tmp_path):
     return Target(config, BACKEND, Protocol.ISCSI, "pool_a", "pool_b", HOSTS, array.ready["control"], MODEL)
 
 
+@pytest.fixture
+def macrosan(tmp_path):
+    with SimulatedArray(build_macrosan("MS3000G2"), tls=False) as array:
+        config = write_config(tmp_path, find_model("MS3000G2"), array.ready, timeouts={"default": 6, "unreachable": 1})
+        yield Target(config, BACKEND, Protocol.ISCSI, "pool_a", "pool_b", HOSTS, array.ready["control"], "MS3000G2")
+
+
 def results(target, check):
     return [item.result for item in runner.run(target, select=check, opener=OPENER) if item.check.id == check]
 
@@ -126,3 +146,8 @@ def test_a_defect_is_caught_and_the_honest_driver_is_not(target, monkeypatch, ch
     assert results(target, check) == [Result.PASSED]
     monkeypatch.setenv(VARIABLE, check)
     assert results(target, check) == [Result.FAILED]
+
+
+@pytest.mark.parametrize("check", OF_MACROSAN)
+def test_a_defect_of_an_array_that_finds_snapshots_within_volumes_is_caught(macrosan, monkeypatch, check):
+    test_a_defect_is_caught_and_the_honest_driver_is_not(macrosan, monkeypatch, check)

@@ -74,6 +74,7 @@ class MacroSanDriver(Driver):
             max_lun=MAX_LUN,
             list_objects=False,
             find_snapshots=False,
+            find_in_volume=True,
             list_exports=False,
             host_objects=False,
             tells_wwn=False,
@@ -216,6 +217,15 @@ class MacroSanDriver(Driver):
         """PUT lun name (sheet, 3.2)."""
         self._luns.rename(volume.name, name)
         return replace(volume, id=name, name=name, volume_id=None)
+
+    def rename_snapshot(self, snapshot: Snapshot, name: str, description: str) -> Snapshot:
+        """PUT snapshot_point name (sheet, 3.3)."""
+        self._snapshots.rename(snapshot.source_name, snapshot.name, name)
+        return replace(snapshot, id=name, name=name)
+
+    def has_snapshot(self, snapshot: SnapshotRef) -> bool:
+        """GET snapshot_point point_id (sheet, 3.3)."""
+        return self._snapshots.point(_volume_of(snapshot), snapshot.name) is not None
 
     # Parts
 

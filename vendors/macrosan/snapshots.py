@@ -82,6 +82,20 @@ class Snapshots:
                 vendor_text=refused.vendor_text,
             ) from refused
 
+    def rename(self, lun: str, name: str, new: str) -> None:
+        """Rename a point; raise `NotFound`, or `AlreadyExists`: nothing tells that the array would refuse a second one of that name."""
+        number = self.point(lun, name)
+        if number is None:
+            raise NotFound(f"LUN {lun!r} has no snapshot {name!r}.")
+        if self.point(lun, new) is not None:
+            raise AlreadyExists(f"LUN {lun!r} has a snapshot {new!r}.")
+        try:
+            self._client.put("snapshot_point", "name", lun_name=lun, pointid=number, name=new)
+        except REFUSALS as refused:
+            if self.point(lun, name) is None:
+                raise NotFound(f"LUN {lun!r} has no snapshot {name!r}.") from refused
+            raise
+
     def count(self, lun: str) -> int:
         """Return how many points a LUN has."""
         return self._client.number("snapshot_point", "number", lun_name=lun)
