@@ -63,6 +63,7 @@ def rows(hosts: tuple[Host, Host] = HOSTS) -> list[Row]:
 def file_rows() -> list[Row]:
     """Return the operations on files, so, too. The other driver makes and grows them on a mount, which no one counts here."""
     host = Host("bench-1", addresses=("192.0.2.1",))
+    pair = {"v3": "g3", "v5": "g5"}
     return [
         Row("create", lambda array: array.create_volume("v1", GiB, POOL), 4, "0, on the mount"),
         Row("extend", lambda array: array.extend_volume("v1", 2 * GiB), 2, "0, on the mount"),
@@ -75,9 +76,10 @@ def file_rows() -> list[Row]:
         Row("volume from snapshot", lambda array: array.create_volume_from_snapshot("c1", "s3", pool=POOL), 4, "5"),
         Row("clone of a volume", lambda array: array.clone_volume("c2", "v3"), 5, "5"),
         Row("clone of a volume, larger", lambda array: array.clone_volume("c3", "v3", size=2 * GiB), 5, "5, and the mount"),
+        Row("group snapshot, 2 volumes in 2 FlexVols", lambda array: array.create_group_snapshot(pair), 11, "24 and polls"),
         Row("delete snapshot", lambda array: array.delete_snapshot("s1"), 1, "4"),
         Row("delete", lambda array: array.delete_volume("c2"), 2, "5"),
-        Row("delete with QoS", lambda array: array.delete_volume("v5"), 4, "6"),
+        Row("delete with QoS", lambda array: array.delete_volume("v6"), 4, "6"),
     ]
 
 
@@ -110,7 +112,8 @@ def warm_up_files(backend: Backend) -> None:
     """Do so for files."""
     for name in ("v0", "v2", "v3"):
         backend.create_volume(name, GiB, POOL)
-    backend.create_volume("v5", GiB, POOL, qos=Qos(total_iops=500))
+    backend.create_volume("v5", GiB, OTHER)
+    backend.create_volume("v6", GiB, POOL, qos=Qos(total_iops=500))
     backend.create_snapshot("s3", "v3")
     backend.pools()
     backend.export("v0", Host("bench-0", addresses=("192.0.2.9",)), Protocol.NFS)

@@ -226,13 +226,13 @@ class FilesDriver(Driver):
     def create_snapshot(self, spec: SnapshotSpec) -> Snapshot:
         """Clone a file within its share."""
         pool = self._pool_of(spec.source)
-        name = _of(spec.name, spec.source.name)
+        name = hanging(spec.name, spec.source.name)
         try:
             self._store.clone(pool, spec.source.name, name)
         except NotFound as gone:
             raise self._moved(spec.source, gone) from gone
-        found = [entry for entry in self._everywhere([_of(spec.name, "*")]) if _parsed(entry)[0] == spec.name]
-        if any(_parsed(entry)[1] != spec.source.name or entry.pool != pool for entry in found):
+        found = [entry for entry in self._everywhere([hanging(spec.name, "*")]) if parts(entry)[0] == spec.name]
+        if any(parts(entry)[1] != spec.source.name or entry.pool != pool for entry in found):
             self._store.delete(pool, name)
             raise AlreadyExists(f"There is a snapshot {spec.name!r} of another volume.")
         mine = next((entry for entry in found if entry.name == name), None)
@@ -252,13 +252,13 @@ class FilesDriver(Driver):
 
     def list_snapshots(self, source: VolumeRef | None = None) -> Iterable[Snapshot]:
         """Yield the snapshots of a volume, or of all."""
-        for entry in self._everywhere([_of("*", "*" if source is None else source.name)]):
-            if _is_snapshot(entry) and (source is None or _parsed(entry)[1] == source.name):
+        for entry in self._everywhere([hanging("*", "*" if source is None else source.name)]):
+            if is_snapshot(entry) and (source is None or parts(entry)[1] == source.name):
                 yield self._snapshot(entry)
 
     def delete_snapshot(self, snapshot: Snapshot) -> None:
         """Remove a snapshot's file, by its name where it was last seen, or wherever it is now."""
-        name = _of(snapshot.name, snapshot.source_name)
+        name = hanging(snapshot.name, snapshot.source_name)
         pool = self._pool_where(name, snapshot.id)
         self._forget(name)
         self._forget_snapshot(snapshot.name)
@@ -271,13 +271,13 @@ class FilesDriver(Driver):
 
     def revert_volume(self, volume: Volume, snapshot: Snapshot) -> None:
         """Clone the snapshot over its volume."""
-        self._store.clone(volume.pool, _of(snapshot.name, volume.name), volume.name, overwrite=True)
+        self._store.clone(volume.pool, hanging(snapshot.name, volume.name), volume.name, overwrite=True)
 
     # Exports
 
     def export(self, source: Source, host: Host, host_name: str, protocol: Protocol) -> Export:
         """Note that the host uses the file, and let it in."""
-        note = _of(host_name, source.name)
+        note = hanging(host_name, source.name)
         remembered = self._remembered(source.name)
         pool = remembered[0] if remembered is not None else self._find(source.name)[0].pool
         self._note(pool, note, "-")
@@ -298,7 +298,7 @@ class FilesDriver(Driver):
 
     def unexport(self, source: Source, host_name: str, protocol: Protocol) -> None:
         """Take the note away, where the file was last seen or where it is now."""
-        note = _of(host_name, source.name)
+        note = hanging(host_name, source.name)
         remembered = self._remembered(source.name)
         if remembered is not None:
             with suppress(NotFound):
@@ -312,15 +312,15 @@ class FilesDriver(Driver):
     def list_exports(self, source: Source) -> Sequence[Export]:
         """Return one export for each note."""
         entry, others = self._find(source.name)
-        return [self._export(entry, _parsed(other)[0]) for other in others if other.target is not None]
+        return [self._export(entry, parts(other)[0]) for other in others if other.target is not None]
 
     def remove_host(self, host_name: str) -> None:
         """Let a host in no more; `InUse` while it uses a file."""
         records = []
-        for entry in self._everywhere([host_name, _of(host_name, "*")]):
+        for entry in self._everywhere([host_name, hanging(host_name, "*")]):
             if entry.name == host_name and entry.target is not None:
                 records.append(entry)
-            elif entry.target is not None and _parsed(entry)[0] == host_name:
+            elif entry.target is not None and parts(entry)[0] == host_name:
                 raise InUse(f"Host {host_name!r} still has exports; take them away first.")
         if not records:
             raise NotFound(f"There is no host {host_name!r} on any share.")
@@ -330,7 +330,7 @@ class FilesDriver(Driver):
             self._store.dismiss(record.pool, addresses)
             self._remove(record.pool, host_name)
             # Who has exported to the host meanwhile, and saw it still let in, is to find it so.
-            if any(entry.target is not None for entry in self._store.entries(record.pool, [_of(host_name, "*")])):
+            if any(entry.target is not None for entry in self._store.entries(record.pool, [hanging(host_name, "*")])):
                 self._record(record.pool, host_name, str(record.target))
                 self._store.admit(record.pool, addresses)
                 raise InUse(f"Host {host_name!r} has been given an export meanwhile.")
@@ -347,8 +347,8 @@ class FilesDriver(Driver):
             raise AlreadyExists(f"There is a file {name!r} in {volume.pool!r}.")
         for entry in others:
             if not is_draft(entry.name):
-                self._forget_snapshot(_parsed(entry)[0])
-                self._store.rename(entry.pool, entry.name, _of(_parsed(entry)[0], name))
+                self._forget_snapshot(parts(entry)[0])
+                self._store.rename(entry.pool, entry.name, hanging(parts(entry)[0], name))
         self._store.rename(volume.pool, volume.name, name)
         self._forget(volume.name)
         return self.get_volume(name)
@@ -356,7 +356,7 @@ class FilesDriver(Driver):
     def rename_snapshot(self, snapshot: Snapshot, name: str, description: str) -> Snapshot:
         """Rename a snapshot's file."""
         pool, old = self._place_of(snapshot.ref)
-        self._store.rename(pool, old, _of(name, snapshot.source_name))
+        self._store.rename(pool, old, hanging(name, snapshot.source_name))
         self._forget(old)
         self._forget_snapshot(snapshot.name)
         return self.get_snapshot(name)
@@ -368,7 +368,7 @@ class FilesDriver(Driver):
             entries = list(self._store.entries(pool, ["*"]))
             there = {entry.name for entry in entries}
             for entry in entries:
-                name, volume = _parsed(entry)
+                name, volume = parts(entry)
                 if kind_of(name) is Kind.TEMPORARY or (entry.unfinished and kind_of(name) is Kind.VOLUME):
                     yield Leftover("file", pool, entry.name, "A file whose making was not completed.")
                 elif kind_of(name) in {Kind.SNAPSHOT, Kind.HOST} and volume is not None and volume not in there:
@@ -387,19 +387,19 @@ class FilesDriver(Driver):
     def _find(self, name: str) -> tuple[Entry, Sequence[Entry]]:
         """Return a volume's file and what hangs on it; asked first where it was last seen."""
         for pool in self._nearest(name):
-            entries = self._store.entries(pool, [name, _of("*", name)])
+            entries = self._store.entries(pool, [name, hanging("*", name)])
             mine = next((entry for entry in entries if entry.name == name and entry.target is None), None)
             if mine is not None:
                 self._remember(mine)
-                return mine, [entry for entry in entries if _parsed(entry)[1] == name]
+                return mine, [entry for entry in entries if parts(entry)[1] == name]
         self._forget(name)
         raise NotFound(f"There is no file {name!r} on any share.")
 
     def _find_snapshot(self, name: str) -> Entry:
         """Return a snapshot's file; asked first where it was last seen."""
-        for pool in self._nearest(_of(name, "")):
-            for entry in self._store.entries(pool, [_of(name, "*")]):
-                if entry.target is None and _parsed(entry)[0] == name:
+        for pool in self._nearest(hanging(name, "")):
+            for entry in self._store.entries(pool, [hanging(name, "*")]):
+                if entry.target is None and parts(entry)[0] == name:
                     self._remember(entry)
                     return entry
         raise NotFound(f"There is no snapshot {name!r} on any share.")
@@ -430,7 +430,7 @@ class FilesDriver(Driver):
     def _place_of(self, source: Source) -> tuple[str, str]:
         """Return share and file name of a volume or snapshot."""
         if isinstance(source, SnapshotRef):
-            remembered = self._remembered(_of(source.name, ""))
+            remembered = self._remembered(hanging(source.name, ""))
             if source.id is not None and remembered is not None and remembered[1].endswith(f" {source.id}"):
                 return remembered[0], remembered[1].partition(" ")[0]
             entry = self._find_snapshot(source.name)
@@ -473,13 +473,13 @@ class FilesDriver(Driver):
         """
         mine = Entry(draft, by or pool)
         while True:
-            entries = self._store.entries(pool, [_of(_DRAFTS, name), name])
+            entries = self._store.entries(pool, [hanging(_DRAFTS, name), name])
             for entry in entries:
                 if entry.name == name and entry.target is None:
                     if not entry.unfinished:
                         raise AlreadyExists(f"There is a file {name!r} in {pool!r}.")
                     self._remove(pool, name)
-            found = [entry for entry in entries if is_draft(entry.name) and _parsed(entry)[1] == name]
+            found = [entry for entry in entries if is_draft(entry.name) and parts(entry)[1] == name]
             others = [entry for entry in found if (entry.pool, entry.name) != (mine.pool, mine.name)]
             for other in others:
                 if (other.pool, other.name) < (mine.pool, mine.name) and not self._seen_before(other):
@@ -551,9 +551,9 @@ class FilesDriver(Driver):
         if entry.target is not None:
             return
         seen = {entry.name: (entry.pool, entry.id)}
-        if _is_snapshot(entry):
+        if is_snapshot(entry):
             # By its own name as well: whose it is has to be found out then.
-            seen[_of(_parsed(entry)[0], "")] = (entry.pool, f"{entry.name} {entry.id}")
+            seen[hanging(parts(entry)[0], "")] = (entry.pool, f"{entry.name} {entry.id}")
         with self._guard:
             for name, place in seen.items():
                 self._places[name] = place
@@ -562,7 +562,7 @@ class FilesDriver(Driver):
                 self._places.popitem(last=False)
 
     def _forget_snapshot(self, name: str) -> None:
-        self._forget(_of(name, ""))
+        self._forget(hanging(name, ""))
         with self._guard:
             self._snapshots.pop(name, None)
 
@@ -590,7 +590,7 @@ class FilesDriver(Driver):
         )
 
     def _snapshot(self, entry: Entry) -> Snapshot:
-        name, source = _parsed(entry)
+        name, source = parts(entry)
         remembered = self._remembered(str(source))
         try:
             source_id = remembered[1] if remembered else self._find(str(source))[0].id
@@ -617,30 +617,33 @@ def is_draft(name: str) -> bool:
 
 def _draft(name: str) -> str:
     """Return the name of this call's draft: no other call that is under way has one of that name."""
-    return _of(array_name(Kind.TEMPORARY, f"{os.uname().nodename} {os.getpid()} {threading.get_ident()}", _HELPER), name)
+    return hanging(array_name(Kind.TEMPORARY, f"{os.uname().nodename} {os.getpid()} {threading.get_ident()}", _HELPER), name)
 
 
 def _addresses(addresses: Sequence[str]) -> str:
     return ",".join(addresses) or "-"
 
 
-def _of(name: str, volume: str) -> str:
+def hanging(name: str, volume: str) -> str:
+    """Return what is called that hangs on a volume: its snapshot of that name, or a host's use of it."""
     return f"{name}{{{volume}}}"
 
 
-def _parsed(entry: Entry) -> tuple[str, str | None]:
+def parts(entry: Entry) -> tuple[str, str | None]:
+    """Return an entry's own name, and that of the volume that it hangs on."""
     match = _OF.fullmatch(entry.name)
     return (match["name"], match["volume"]) if match else (entry.name, None)
 
 
-def _is_snapshot(entry: Entry) -> bool:
+def is_snapshot(entry: Entry) -> bool:
+    """Tell whether an entry is a volume's snapshot."""
     return entry.target is None and _OF.fullmatch(entry.name) is not None and not is_draft(entry.name)
 
 
 def _by_volume(entries: Iterable[Entry]) -> Mapping[str, Sequence[Entry]]:
     found: dict[str, list[Entry]] = {}
     for entry in entries:
-        volume = _parsed(entry)[1]
+        volume = parts(entry)[1]
         if volume is not None:
             found.setdefault(volume, []).append(entry)
     return found

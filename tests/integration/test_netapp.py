@@ -309,14 +309,16 @@ def test_a_given_up_volume_takes_its_snapshots_and_limits_along(lab):
     assert started.array.family.state()["qos"] == []
 
 
-def test_group_snapshots_over_two_flexvols_leave_no_group(lab):
+@pytest.mark.parametrize("volumes", ["luns", "files"])
+def test_group_snapshots_over_two_flexvols_leave_no_group(lab, volumes):
     started = lab()
-    array = started.open()
+    array = started.open(volumes=volumes)
     for name, pool in (("a", POOL), ("b", OTHER), ("c", POOL)):
         array.create_volume(name, GiB, pool)
     members = {"a": "sa", "b": "sb", "c": "sc"}
     taken = array.create_group_snapshot(members)
-    assert started.open().create_group_snapshot(members) == taken
+    assert [(snapshot.snapshot_id, snapshot.volume_id) for snapshot in taken] == [(value, key) for key, value in members.items()]
+    assert started.open(volumes=volumes).create_group_snapshot(members) == taken
     state = started.array.family.state()
     assert (state["groups"], state["snapshots"]) == ([], [])
 

@@ -36,6 +36,8 @@ from vendors.netapp.filedriver import OntapFilesDriver
 from vendors.netapp.groups import GroupSnapshots
 from vendors.netapp.hosts import Hosts
 from vendors.netapp.luns import Luns
+from vendors.netapp.members import LunMembers
+from vendors.netapp.moments import Moments
 from vendors.netapp.names import Base
 from vendors.netapp.options import OntapOptions
 from vendors.netapp.pools import Pools
@@ -64,7 +66,8 @@ class OntapDriver(Driver):
         self._hosts = Hosts(client, options.portset)
         self._exports = Exports(client, self._luns, self._hosts, self._lifs)
         self._copies = Copies(client, self._luns, self._pools)
-        self._groups = GroupSnapshots(client, self._luns, self._pools)
+        self._moments = Moments(client, self._pools)
+        self._groups = GroupSnapshots(self._moments, LunMembers(client, self._luns))
         self._cluster = Cluster(client)
 
     @property
@@ -232,4 +235,4 @@ class OntapDriver(Driver):
 
     @property
     def _sweeper(self) -> Sweeper:
-        return Sweeper(self._luns, self._hosts, self._groups, self._policies)
+        return Sweeper(self._luns, self._hosts, self._moments, self._policies)

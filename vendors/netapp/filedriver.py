@@ -9,13 +9,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from blockdrivers.driver import Capabilities, NameRules
+from blockdrivers.driver import Capabilities, NameRules, SnapshotSpec
 from blockdrivers.files import FilesDriver
-from blockdrivers.model import GiB, Leftover, Pool, Port, Protocol, Qos, SystemFacts, Volume
+from blockdrivers.model import GiB, Leftover, Pool, Port, Protocol, Qos, Snapshot, SystemFacts, Volume
 from blockdrivers.naming import Kind, kind_of
 from vendors.netapp import qos
 from vendors.netapp.client import OntapClient
 from vendors.netapp.cluster import Cluster
+from vendors.netapp.groups import GroupSnapshots
+from vendors.netapp.members import FileMembers
+from vendors.netapp.moments import Moments
 from vendors.netapp.options import OntapOptions
 from vendors.netapp.pools import Pools
 from vendors.netapp.qos import Policies
@@ -36,6 +39,8 @@ class OntapFilesDriver(FilesDriver):
         self._pools = Pools(client, options)
         self._shares = OntapShares(client, options, self._pools)
         super().__init__(self._shares)
+        self._moments = Moments(client, self._pools)
+        self._groups = GroupSnapshots(self._moments, FileMembers(self._shares, self._snapshot))
 
     @property
     def capabilities(self) -> Capabilities:
@@ -48,6 +53,7 @@ class OntapFilesDriver(FilesDriver):
             revert=True,
             qos=qos.support(all_flash=self._cluster.is_all_flash),
             manage=True,
+            group_snapshots=True,
             export_rules=self._options.export_rules,
             notes=(
                 "Whoever may mount a FlexVol reaches every file of it: exports say who uses a volume, export rules who may mount.",
@@ -88,6 +94,10 @@ class OntapFilesDriver(FilesDriver):
         """GET storage/qos/policies by the name that the file tells."""
         return self._policies.read(volume)
 
+    def create_group_snapshot(self, specs: Sequence[SnapshotSpec]) -> Sequence[Snapshot]:
+        """Clones out of one moment of the FlexVols (sheet, 3.8 and 3.10)."""
+        return self._groups.take(specs)
+
     def delete_volume(self, volume: Volume) -> None:
         """DELETE the file; a policy of its name goes first, also one that a cut-off call has taken it out of."""
         if volume.qos_id is not None:
@@ -107,8 +117,9 @@ class OntapFilesDriver(FilesDriver):
         return replace(renamed, qos_id=policy)
 
     def leftovers(self) -> Iterable[Leftover]:
-        """Add policies without a file."""
+        """Add what group snapshots left, and policies without a file."""
         yield from super().leftovers()
+        yield from self._moments.leftovers()
         for name in self._policies.empty():
             if kind_of(name) is Kind.VOLUME:
                 yield Leftover("qos", name, name, "A QoS policy without a volume.")
@@ -117,6 +128,8 @@ class OntapFilesDriver(FilesDriver):
         """Remove one of them where it still is one."""
         if leftover.kind == "qos":
             self._policies.delete(leftover.name)
+        elif leftover.kind in {"group", "snapshot"}:
+            self._moments.remove(leftover)
         else:
             super().remove_leftover(leftover)
 

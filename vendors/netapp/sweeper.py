@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from blockdrivers.errors import InUse, NotFound
 from blockdrivers.model import Leftover, VolumeState
 from blockdrivers.naming import Kind, kind_of
-from vendors.netapp.groups import GroupSnapshots
 from vendors.netapp.hosts import Hosts
 from vendors.netapp.luns import Luns
+from vendors.netapp.moments import Moments
 from vendors.netapp.qos import Policies
 
 
@@ -20,18 +20,13 @@ class Sweeper:
 
     luns: Luns
     hosts: Hosts
-    groups: GroupSnapshots
+    moments: Moments
     policies: Policies
 
     def find(self) -> Iterator[Leftover]:
         """Yield what is left, in an order in which it can be removed."""
         yield from self._luns()
-        for name in self.groups.groups():
-            if kind_of(name) is Kind.TEMPORARY:
-                yield Leftover("group", name, name, "A consistency group of a group snapshot that was not completed.")
-        for pool, name in self.groups.helpers():
-            if kind_of(name) is Kind.TEMPORARY:
-                yield Leftover("snapshot", pool, name, f"A snapshot of FlexVol {pool} for a group snapshot, not needed any more.")
+        yield from self.moments.leftovers()
         for name in self.policies.empty():
             if kind_of(name) is Kind.VOLUME:
                 yield Leftover("qos", name, name, "A QoS policy without a volume.")
@@ -53,8 +48,8 @@ class Sweeper:
         removers: dict[str, Callable[[Leftover], None]] = {
             "volume": self._remove_volume,
             "stray": self._remove_stray,
-            "group": lambda item: self.groups.dissolve(item.name),
-            "snapshot": lambda item: self.groups.delete_helper(item.id, item.name),
+            "group": self.moments.remove,
+            "snapshot": self.moments.remove,
             "qos": lambda item: self.policies.delete(item.name),
             "host": lambda item: self.hosts.remove(item.name),
         }

@@ -13,6 +13,7 @@ import re
 import shutil
 import stat
 import struct
+import tempfile
 from collections.abc import Callable, Iterator
 from email import message_from_bytes
 from pathlib import Path
@@ -24,13 +25,14 @@ from vendors.netapp.simulator import wire
 from vendors.netapp.simulator.flexvols import FlexVols
 from vendors.netapp.simulator.luns import NO_LICENCE, no_space
 from vendors.netapp.simulator.policies import Policies
-from vendors.netapp.simulator.state import FlexVol, State
+from vendors.netapp.simulator.state import FlexSnapshot, FlexVol, State
 from vendors.netapp.simulator.wire import Call, Record, Refusal
 
 _ROOT = "storage/volumes/{uuid}/files"
 _POLICY_RULES = "protocols/nfs/export-policies/{id}/rules"
 _GET_GENERATION = 0x80087601
 _FICLONE = 0x40049409
+_IN_SNAPSHOT = re.compile(r"(\./)?\.snapshot/(?P<snapshot>[^/]+)/(?P<name>[^/]+)")
 _LONGEST_UPLOAD = 1024 * 1024
 _KINDS = {stat.S_IFREG: "file", stat.S_IFDIR: "directory", stat.S_IFLNK: "symlink"}
 
@@ -47,7 +49,9 @@ class Files:
         self._rules: dict[int, Record] = {}
         self.cloning_licensed: Callable[[], bool] = lambda: True
         policies.users.append(self._files_in)
+        self._kept: dict[str, tempfile.TemporaryDirectory[str]] = {}
         state.used_by_files = self._used
+        state.keep_files, state.drop_files = self._keep, lambda snapshot: self._kept.pop(snapshot.uuid).cleanup()
 
     def routes(self) -> dict[tuple[str, str], Any]:
         """Return the handlers."""
@@ -226,6 +230,24 @@ class Files:
 
     # Copies
 
+    def _keep(self, flexvol: FlexVol, snapshot: FlexSnapshot) -> None:
+        """Keep the files of a FlexVol as they are now."""
+        folder = tempfile.TemporaryDirectory(prefix="flexvol-snapshot-")
+        for path in self._paths(flexvol):
+            if path.is_file() and not path.is_symlink():
+                _copy(path, Path(folder.name) / path.name)
+        self._kept[snapshot.uuid] = folder
+
+    def _source(self, flexvol: FlexVol, path: str) -> Path:
+        """Return a file of a FlexVol, or of one of its snapshots."""
+        match = _IN_SNAPSHOT.fullmatch(path)
+        if match is None:
+            return self._place(flexvol.uuid, path)[1]
+        for snapshot in flexvol.snapshots.values():
+            if snapshot.name == match["snapshot"]:
+                return Path(self._kept[snapshot.uuid].name) / match["name"]
+        raise Refusal(917864, "The file handle of the source cannot be found.", 404)
+
     def _clone(self, call: Call) -> Response:
         body = call.body
         wire.only(
@@ -244,7 +266,7 @@ class Files:
         flexvol = self._flexvols.find(wire.text(body, "volume.uuid"))
         if wire.text(body, "volume.name", flexvol.name) != flexvol.name:
             raise Refusal(918236, "The uuid and the name are of different volumes.")
-        _, source = self._place(flexvol.uuid, wire.text(body, "source_path"))
+        source = self._source(flexvol, wire.text(body, "source_path"))
         _, target = self._place(flexvol.uuid, wire.text(body, "destination_path"))
         if not source.is_file():
             raise Refusal(917864, "The file handle of the source cannot be found.", 404)

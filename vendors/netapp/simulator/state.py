@@ -138,6 +138,8 @@ class State(Array):
         """Initiator -> authentication type, user, secret."""
         self.logged_in: tuple[str, ...] = options.fabric
         self.used_by_files: Callable[[str], int] = lambda _: 0
+        self.keep_files: Callable[[FlexVol, FlexSnapshot], None] = lambda *_: None
+        self.drop_files: Callable[[FlexSnapshot], None] = lambda _: None
         self.job_list: dict[str, Job] = {}
         self.job_guard = threading.Lock()
 
@@ -228,7 +230,7 @@ class State(Array):
     # FlexVol snapshots
 
     def take_snapshots(self, name: str, flexvols: list[FlexVol]) -> list[FlexSnapshot]:
-        """Keep every LUN of several FlexVols as it is at one moment."""
+        """Keep every LUN and file of several FlexVols as it is at one moment."""
         made, pairs = [], []
         for flexvol in flexvols:
             kept = FlexSnapshot(new_uuid(), name, now_text())
@@ -239,6 +241,7 @@ class State(Array):
                 kept.luns[lun.name.rpartition("/")[2]] = frozen
                 pairs.append((lun.wwn, frozen.wwn))
             flexvol.snapshots[kept.uuid] = kept
+            self.keep_files(flexvol, kept)
             made.append(kept)
         if pairs:
             self.data_plane.snapshot(pairs)
@@ -247,6 +250,7 @@ class State(Array):
     def drop_snapshot(self, flexvol: FlexVol, snapshot: FlexSnapshot) -> None:
         """Forget a FlexVol's snapshot and its bytes."""
         del flexvol.snapshots[snapshot.uuid]
+        self.drop_files(snapshot)
         for lun in snapshot.luns.values():
             self.data_plane.delete(lun.wwn)
 
