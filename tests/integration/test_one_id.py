@@ -22,12 +22,13 @@ from blockdrivers.errors import AlreadyExists
 from blockdrivers.model import GiB, Volume
 from tests.integration.test_netapp import Lab as Ontap
 from tests.integration.test_nfs_shares import Shares
+from vendors.netapp.simulator import luns
 
 CALLERS = ("first", "second", "other")
 """Two ask for the volume in one pool, the last one for it in another."""
 MOST = 7
 """One more than the steps that a caller takes before others are let in."""
-RACES = int(os.environ.get("ONE_ID_RACES", "60"))
+RACES = int(os.environ.get("ONE_ID_RACES", "40"))
 ALL = 20
 KNOWN = (
     # One is kept by another call, and its maker sees a third one that is taken back.
@@ -75,9 +76,9 @@ class Turns:
         thread.start()
         return thread
 
-    def let(self, caller: str, steps: int | None) -> bool:
-        """Let a caller take so many steps, or all; return whether it has ended."""
-        while steps is None or steps > 0:
+    def let(self, caller: str, steps: int) -> bool:
+        """Let a caller take so many steps; return whether it has ended."""
+        for _ in range(steps):
             with self._changed:
                 assert self._changed.wait_for(lambda: caller in self._waiting | self._ended, 60)
                 if caller in self._ended:
@@ -85,7 +86,6 @@ class Turns:
                 self._waiting.discard(caller)
                 self._may[caller] += 1
                 self._changed.notify_all()
-            steps = None if steps is None else steps - 1
         with self._changed:
             assert self._changed.wait_for(lambda: caller in self._waiting | self._ended, 60)
             return caller in self._ended
@@ -137,8 +137,10 @@ class Lab:
         threads = [turns.begin(caller, lambda caller=caller: call(caller)) for caller in order]
         for caller, count in zip(order, steps, strict=True):
             turns.let(caller, count)
-        for caller in ending:
-            turns.let(caller, None)
+        # One may wait for another one: none is let on for ever.
+        waiting = list(ending)
+        while waiting:
+            waiting = [caller for caller in waiting if not turns.let(caller, ALL)]
         for thread in threads:
             thread.join(60)
         turns._may.clear()
@@ -177,11 +179,18 @@ def on_shares(folder) -> Iterator[Lab]:
         yield lab
 
 
-@pytest.fixture(params=["luns", "files", "shares"])
+@pytest.fixture(params=["luns", "luns-of-one-second", "files", "shares"])
 def lab(request, tmp_path, monkeypatch):
     real = deadline.time.sleep
     monkeypatch.setattr(deadline.time, "sleep", lambda seconds: real(min(seconds, 0.001)))
-    kinds = {"luns": on_ontap, "files": lambda: on_ontap(volumes="files"), "shares": lambda: on_shares(tmp_path)}
+    if request.param == "luns-of-one-second":
+        monkeypatch.setattr(luns, "now_text", lambda: "2026-11-28T12:00:00+00:00")
+    kinds = {
+        "luns": on_ontap,
+        "luns-of-one-second": on_ontap,
+        "files": lambda: on_ontap(volumes="files"),
+        "shares": lambda: on_shares(tmp_path),
+    }
     with kinds[request.param]() as found:
         yield found
 

@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Final
 
 from blockdrivers.driver import SnapshotSpec, VolumeSpec
-from blockdrivers.errors import AlreadyExists, BlockDriversError, InvalidRequest, NotFound, StaleReference
+from blockdrivers.errors import AlreadyExists, BlockDriversError, Busy, InvalidRequest, NotFound, StaleReference
 from blockdrivers.model import Dependant, Snapshot, Volume, VolumeRef
 from vendors.netapp import codes, names, objects
 from vendors.netapp.claims import LUNS, Claims
@@ -299,5 +299,5 @@ def _eldest(found: Sequence[Record]) -> Record | None:
     first, second, *_ = sorted(found, key=objects.age)
     if objects.age(first)[:2] == objects.age(second)[:2]:
         paths = " and ".join(objects.text(record, "name") for record in (first, second))
-        raise InvalidRequest(f"{paths} have one name and are of one moment; remove the one that is not used.")
+        raise Busy(f"{paths} have one name and are of one moment; if that stays so, remove the one that is not used.")
     return first
