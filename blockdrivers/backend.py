@@ -239,21 +239,24 @@ class Backend(Attachments, Snapshots, Takeovers, ImageCopies):
         """
         with self._operation("create_volume_from_snapshot", volume_id, timeout, copying=True):
 
-            def make(read: Callable[[str], Snapshot]) -> Volume:
+            def look(read: Callable[[str], Snapshot]) -> Snapshot:
                 snapshot = self._persist(lambda: self._checked_snapshot(read, snapshot_id, of_volume, exact=True))
                 checks.taken(snapshot)
                 if snapshot.size is None and of_volume is not None:
                     source = self._persist(lambda: self._look_up_volume(of_volume))
                     checks.complete(source)
                     snapshot = replace(snapshot, size=source.size)
-                spec = self._clone_spec(volume_id, snapshot, size, pool, thin)
-                return self._clone(volume_id, snapshot.ref, spec)
+                return snapshot
+
+            def make(snapshot: Snapshot) -> Volume:
+                return self._clone(volume_id, snapshot.ref, self._clone_spec(volume_id, snapshot, size, pool, thin))
 
             if of_volume is None:
-                # What was only recalled may have gone, or be another one by now.
+                recalled = look(self._driver.recall_snapshot)
+                # It may have gone, or be another one by now.
                 with suppress(NotFound):
-                    return make(self._driver.recall_snapshot)
-            return make(self._driver.look_up_snapshot)
+                    return make(recalled)
+            return make(look(self._driver.look_up_snapshot))
 
     # QoS, replication, moves
 

@@ -71,6 +71,8 @@ class Array:
     def look_up_snapshot(self, name):
         return self.get_snapshot(name)
 
+    recall_snapshot = look_up_snapshot
+
     def delete_snapshot(self, snapshot):
         self._note("delete_snapshot", snapshot.source_name, snapshot.name)
 
