@@ -56,7 +56,7 @@ def attached(rig: Rig, tag: str = "v", host: Host | None = None) -> Iterator[Ope
 
 @contextmanager
 def opened(export: Export, host: Host, *, portal: int = 0) -> Iterator[OpenDisk]:
-    """Open what is exported, as that host."""
+    """Open what is exported, as that host, with its credentials or else those that the export names."""
     if export.protocol is model.Protocol.NFS:
         with nfsfile.opened(export) as file:
             yield file
@@ -64,7 +64,7 @@ def opened(export: Export, host: Host, *, portal: int = 0) -> Iterator[OpenDisk]
     assert host.iqn is not None, "A check of bytes needs hosts with an IQN."
     assert export.lun is not None, f"the export names no LUN: {export}"
     assert len(export.targets) > portal, f"the export names no portal number {portal}: {export}"
-    with userspace.open_lun(export.targets[portal], export.lun, host.iqn, host.chap) as disk:
+    with userspace.open_lun(export.targets[portal], export.lun, host.iqn, host.chap or export.chap) as disk:
         yield disk
 
 

@@ -29,6 +29,7 @@ class Run:
         self._nursery: Nursery | None = None
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._baseline: state.State | None = None
+        self._first: dict[str, int] = {}
         self._made: dict[str, object] = {}
         self.uncleaned: set[str] = set()
         """Ids that a check could not clean up after, for the next one to try: an array that lists nothing does not show them."""
@@ -91,11 +92,23 @@ class Run:
         before, self._baseline = self._baseline, found
         return [] if before is None else state.differences(before, found)
 
+    def grown(self) -> dict[str, int]:
+        """Return how many volumes and snapshots more there are inside a simulated array than when the run began."""
+        now = self._counts()
+        return {kind: number - self._first.get(kind, 0) for kind, number in now.items()}
+
+    def _counts(self) -> dict[str, int]:
+        if self.control is None:
+            return {}
+        state = self.control.state()
+        return {kind: len(state.get(kind, ())) for kind in ("volumes", "snapshots")}
+
     def begin(self) -> None:
         """Open the array and remember what it holds, if that has not been done."""
         if "backend" not in self.__dict__:
             _ = self.backend
             self.new_leftovers()
+            self._first = self._counts()
 
     def close(self) -> None:
         """End child processes and sessions."""

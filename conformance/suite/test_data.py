@@ -227,7 +227,7 @@ def test_chap(rig: Rig) -> None:
     with opened(export, host) as disk:
         stamp(disk, "chap")
     _expect_closed(export, replace(host, chap=Chap(host.chap.username, _WRONG)), what="an initiator with the wrong secret")
-    _expect_closed(export, replace(host, chap=None), what="an initiator without a secret")
+    _expect_closed(replace(export, chap=None), replace(host, chap=None), what="an initiator without a secret")
 
 
 @check(

@@ -28,11 +28,11 @@ class Backend:
 
 
 def _rig(volumes, snapshots, inside, *, find_snapshots):
-    state = {"volumes": [{}] * inside[0], "snapshots": [{}] * inside[1]}
+    counts = {"volumes": inside[0], "snapshots": inside[1]}
     run = SimpleNamespace(
         backend=Backend(volumes, snapshots),
         capabilities=Capabilities(protocols=frozenset({Protocol.ISCSI}), list_objects=False, find_snapshots=find_snapshots),
-        control=SimpleNamespace(state=lambda: state),
+        grown=lambda: counts,
         uncleaned=set(),
     )
     rig = Rig(run)
