@@ -49,8 +49,8 @@ def bridged(family: Family, protocol: Protocol, folder: Path) -> Iterator[Target
         config = folder / "backends.yaml"
         config.write_text(yaml.safe_dump({"backends": {BACKEND: entry}}))
         pools = array.ready["pools"]
-        if family.keeps_hosts:
-            _make_known(config, protocol, pools[0])
+        if family.keeps_hosts or (family.from_lun_0 and protocol is Protocol.ISCSI):
+            _make_known(config, protocol, pools[0], stays=family.from_lun_0)
         yield Target(
             config=config,
             backend=BACKEND,
@@ -63,12 +63,13 @@ def bridged(family: Family, protocol: Protocol, folder: Path) -> Iterator[Target
         )
 
 
-def _make_known(config: Path, protocol: Protocol, pool: str) -> None:
+def _make_known(config: Path, protocol: Protocol, pool: str, *, stays: bool) -> None:
     with open_backend(config) as backend:
         backend.create_volume("first", GiB, pool)
         for host in TEST_HOSTS:
             backend.export("first", host, protocol)
-        backend.delete_volume("first", force=True)
+        if not stays:
+            backend.delete_volume("first", force=True)
 
 
 def _write_conf(path: Path, settings: Mapping[str, object]) -> None:

@@ -30,6 +30,8 @@ class Family:
         simulator: options for the simulated array.
         extra_specs: of the volume type.
         keeps_hosts: why hosts stay on the array after their last export, where they do; each is made known to it beforehand.
+        often: whether it is tried without ``--full``, too.
+        from_lun_0: that driver begins at LUN 0, which the data plane cannot show: another volume lies there beforehand.
         node: the machine that the driver runs on, for one that asks.
     """
 
@@ -41,6 +43,8 @@ class Family:
     simulator: Mapping[str, object] = field(default_factory=dict)
     extra_specs: Mapping[str, str] = field(default_factory=dict)
     keeps_hosts: str = ""
+    often: bool = True
+    from_lun_0: bool = False
     node: Mapping[str, object] | None = None
 
     def known_limits(self, protocol: Protocol) -> dict[str, str]:
@@ -118,11 +122,39 @@ def _over_ssh(ready: Ready, folder: Path) -> dict[str, object]:
     }
 
 
+def _storwize(ready: Ready, protocol: Protocol, folder: Path) -> Mapping[str, object]:
+    return _over_ssh(ready, folder) | {"storwize_svc_volpool_name": ",".join(ready["pools"])}
+
+
+def _instorage(ready: Ready, protocol: Protocol, folder: Path) -> Mapping[str, object]:
+    return _over_ssh(ready, folder) | {"instorage_mcs_volpool_name": ",".join(ready["pools"])}
+
+
 def _toyou(ready: Ready, protocol: Protocol, folder: Path) -> Mapping[str, object]:
     return _over_ssh(ready, folder) | {
         "acs5000_volpool_name": ",".join(ready["pools"]),
         "acs5000_copy_interval": 3,
         "acs5000_multiattach": True,
+    }
+
+
+def _hbsd(ready: Ready, protocol: Protocol, folder: Path) -> Mapping[str, object]:
+    management = ready["management"]
+    return {
+        "hitachi_storage_id": ready["storage_id"],
+        "san_ip": management["host"],
+        "san_api_port": management["port"],
+        "san_login": management["username"],
+        "san_password": management["password"],
+        "driver_ssl_cert_verify": True,
+        "driver_ssl_cert_path": management["ca_file"],
+        "hitachi_pools": ",".join(ready["pools"]),
+        "hitachi_target_ports": ",".join(ready["ports"][protocol.value]),
+        "hitachi_group_create": True,
+        "hitachi_group_delete": True,
+        "hitachi_extend_snapshot_volumes": True,
+        "hitachi_copy_check_interval": 1,
+        "hitachi_async_copy_check_interval": 1,
     }
 
 
@@ -145,11 +177,30 @@ _HPE_LIMITS = {
 }
 _NETAPP = "cinder.volume.drivers.netapp.common.NetAppDriver"
 _TOYOU = "cinder.volume.drivers.toyou.acs5000"
+_IBM = "cinder.volume.drivers.ibm.storwize_svc"
+_INSPUR = "cinder.volume.drivers.inspur.instorage"
 _HPE = "cinder.volume.drivers.hpe"
+_HBSD_AGAIN = "attaching a volume to the same host once more, it returns the first path only"
+_HBSD_LARGER = "it pairs a clone that is larger than its source, which the array refuses"
+_HBSD_LIMITS = dict.fromkeys(
+    (
+        "clone.exported",
+        "export.hosts",
+        "export.repeat",
+        "export.snapshot",
+        "dependants.snapshot_exports",
+        "revert.exported",
+        "snapshot.exported",
+        "unexport.initiators",
+        "volume.extend.exported",
+    ),
+    _HBSD_AGAIN,
+) | dict.fromkeys(("clone.larger", "data.clone", "data.sequences", "fault.pool_full"), _HBSD_LARGER)
+_HITACHI = "cinder.volume.drivers.hitachi"
 
 FAMILIES = (
     Family("OceanStor 5500 V5", _HUAWEI_CLASSES, _huawei, unproven=_HUAWEI_UNPROVEN),
-    Family("Dorado 18500 V6", _HUAWEI_CLASSES, _huawei, unproven=_HUAWEI_UNPROVEN),
+    Family("Dorado 18500 V6", _HUAWEI_CLASSES, _huawei, unproven=_HUAWEI_UNPROVEN, often=False),
     Family("FAS2750", {Protocol.ISCSI: _NETAPP, Protocol.FC: _NETAPP}, _netapp, keeps_hosts="it never removes an igroup"),
     Family(
         "ACS5000",
@@ -163,5 +214,35 @@ FAMILIES = (
         {Protocol.ISCSI: f"{_HPE}.hpe_3par_iscsi.HPE3PARISCSIDriver", Protocol.FC: f"{_HPE}.hpe_3par_fc.HPE3PARFCDriver"},
         _storeserv,
         limits=_HPE_LIMITS,
+    ),
+    Family(
+        "FlashSystem 9100",
+        {
+            Protocol.ISCSI: f"{_IBM}.storwize_svc_iscsi.StorwizeSVCISCSIDriver",
+            Protocol.FC: f"{_IBM}.storwize_svc_fc.StorwizeSVCFCDriver",
+        },
+        _storwize,
+        from_lun_0=True,
+    ),
+    Family(
+        "AS5500 G5",
+        {
+            Protocol.ISCSI: f"{_INSPUR}.instorage_iscsi.InStorageMCSISCSIDriver",
+            Protocol.FC: f"{_INSPUR}.instorage_fc.InStorageMCSFCDriver",
+        },
+        _instorage,
+        from_lun_0=True,
+    ),
+    Family(
+        "VSP G370",
+        {Protocol.ISCSI: f"{_HITACHI}.hbsd_iscsi.HBSDISCSIDriver", Protocol.FC: f"{_HITACHI}.hbsd_fc.HBSDFCDriver"},
+        _hbsd,
+        limits=_HBSD_LIMITS,
+        node={
+            "host": "node",
+            "address": "127.0.0.9",
+            "iqn": "iqn.1994-05.org.example:node",
+            "wwpns": ["21000024ff0000f1", "21000024ff0000f2"],
+        },
     ),
 )

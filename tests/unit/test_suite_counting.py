@@ -48,13 +48,14 @@ def test_a_volume_and_its_snapshot(find_snapshots):
 
 def test_a_snapshot_that_is_looked_up_may_be_a_volume_inside():
     _rig({"v"}, {"s"}, (2, 0), find_snapshots=True).holds_only({"v", "s"}, what="objects")
+    _rig({"v"}, {"s"}, (2, 1), find_snapshots=True).holds_only({"v", "s"}, what="objects")
 
 
 @pytest.mark.parametrize(
     ("volumes", "snapshots", "inside", "find_snapshots"),
     [
         ({"v", "c"}, {"s"}, (2, 1), True),
-        ({"v"}, {"s"}, (2, 1), True),
+        ({"v"}, {"s"}, (3, 1), True),
         ({"v"}, {"s"}, (2, 1), False),
         ({"v"}, {"s"}, (2, 0), False),
         ({"v"}, {"s"}, (1, 2), False),
