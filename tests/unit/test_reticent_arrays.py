@@ -65,9 +65,6 @@ class Array:
     def look_up_volume(self, name):
         return self.get_volume(name)
 
-    def recall_snapshot(self, name):
-        return self.look_up_snapshot(name)
-
     def look_up_snapshot(self, name):
         return self.get_snapshot(name)
 
