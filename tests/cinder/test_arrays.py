@@ -68,7 +68,7 @@ def test_a_host_connects_and_lets_go(cloud, kind):
     body = {"attachment": {"volume_uuid": volume, "connector": connector("cmp07")}}
     made = cloud.api.post("/attachments", body, micro="3.54")["attachment"]
     info = made["connection_info"]
-    wanted = {"reticent": "iscsi", "reticent-fc": "fibre_channel", "files": "nfs"}[kind]
+    wanted = {"reticent": "iscsi", "reticent-fc": "fibre_channel", "in-volume": "iscsi", "files": "nfs"}[kind]
     assert (info["driver_volume_type"], info["volume_id"]) == (wanted, volume)
     cloud.api.delete(f"/attachments/{made['id']}", micro="3.27")
     cloud.api.wait("volume", volume)
@@ -98,3 +98,18 @@ def test_a_forced_detachment_takes_a_volume_from_whom_cinder_knows_it_to_be_with
     cloud.api.wait("volume", volume)
     assert _array(cloud, reticent).family.state()["mappings"] == []
     _remove(cloud, ("volume", volume))
+
+
+def test_a_snapshot_that_is_found_in_its_volume_only_changes_hands(cloud):
+    api, kind = cloud.api, "in-volume"
+    volume = cloud.volume(kind=kind)
+    snapshot = cloud.snapshot(volume)
+    api.post(f"/snapshots/{snapshot}/action", {"os-unmanage": {}})
+    api.gone("snapshot", snapshot)
+    (given_up,) = [item["name"] for item in _array(cloud, kind).family.state()["snapshots"]]
+    assert given_up.startswith("free-")
+    wanted = {"snapshot": {"volume_id": volume, "ref": {"source-name": given_up}}}
+    taken = api.post("/os-snapshot-manage", wanted)["snapshot"]["id"]
+    api.wait("snapshot", taken)
+    _remove(cloud, ("snapshot", taken), ("volume", volume))
+    _nothing_left(cloud, kind)

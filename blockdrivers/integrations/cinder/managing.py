@@ -76,8 +76,8 @@ class Managing(Groups):
         """Return the size in GiB, rounded up, of a snapshot that is to be taken over; its volume's where the array does not tell."""
         if not self._backend.capabilities.find_snapshots:
             return int(snapshot.volume.size)
-        found = self._referred_snapshot(existing_ref)
-        return manageable.gigabytes(found.size or snapshot.volume.size * GiB)
+        size = self._referred_snapshot(existing_ref).size if self._backend.capabilities.find_snapshots else None
+        return manageable.gigabytes(size or snapshot.volume.size * GiB)
 
     @as_cinder()
     def unmanage_snapshot(self, snapshot: Any) -> None:

@@ -64,7 +64,9 @@ def main() -> None:
     launcher.launch_service(
         Service.create(binary="cinder-backup", service_name="backup", coordination=True, process_number=1, semaphore=at_once)
     )
-    launcher.launch_service(service.WSGIService("osapi_volume"))
+    # A launcher has room for ten.
+    second = oslo_service.ServiceLauncher(CONF, restart_method="mutate")
+    second.launch_service(service.WSGIService("osapi_volume"))
     launcher.wait()
 
 

@@ -25,9 +25,11 @@ MODEL = "OceanStor 5500 V5"
 OTHERS = {
     "reticent": ("ACS5000", Protocol.ISCSI),
     "reticent-fc": ("ACS5000", Protocol.FC),
+    "in-volume": ("MS5580G2", Protocol.ISCSI),
     "files": ("FAS8200", Protocol.NFS),
 }
-"""Back end -> the array of another kind that it is on, and its protocol: one that lists nothing and knows no hosts, one of files."""
+"""Back end -> the array of another kind that it is on, and its protocol: two that list nothing and know no hosts, of which the second
+finds snapshots within their volume, and one of files."""
 _DRIVERS = "blockdrivers.integrations.cinder.driver"
 POOL_BYTES = 40 * TiB
 BY_DEFAULT = "either"
