@@ -134,9 +134,10 @@ class SimulatedArray:
     def _expire_sessions(self) -> None:
         """End every management session; one over SSH is its connection."""
         self.family.expire_sessions()
-        for controller in self._controllers():
-            if isinstance(controller, SshController):
-                controller.cut_all()
+        # All at one moment: what a client begins anew at one controller because the other has cut it off is no old session.
+        over = [(each, each.opened()) for each in self._controllers() if isinstance(each, SshController)]
+        for controller, connections in over:
+            controller.cut(connections)
 
     def _controllers(self) -> Iterator[HttpController | SshController]:
         for door in self._doors:

@@ -8,7 +8,7 @@ import logging
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -101,11 +101,20 @@ class SshController(Controller[Command, Output]):
         if self._thread.is_alive():
             self._thread.join(5)
 
+    def opened(self) -> Collection[socket.socket]:
+        """Return the connections that are open now."""
+        with self._guard:
+            return tuple(self._open)
+
+    def cut(self, connections: Collection[socket.socket]) -> None:
+        """Cut those of these connections that are still open."""
+        with self._guard:
+            for connection in self._open.intersection(connections):
+                reset(connection)
+
     def cut_all(self) -> None:
         """Cut every open connection, as a controller that dies does."""
-        with self._guard:
-            for connection in tuple(self._open):
-                reset(connection)
+        self.cut(self.opened())
 
     def logged_in(self, allowed: bool) -> None:
         """Count a login; refused ones too."""
