@@ -260,6 +260,62 @@ def test_an_unfinished_clone_is_no_source_and_no_volume(started, backend):
     assert "size" in differs.value.differences
 
 
+def test_an_unfinished_clone_gets_neither_maps_nor_snapshots(started, backend):
+    backend.create_volume("v", 2 * GiB, POOL)
+    _cut_after(started, 3)
+    with pytest.raises(InUse, match="not complete"):
+        backend.export("c", ISCSI_HOST, Protocol.ISCSI)
+    with pytest.raises(InUse, match="not complete"):
+        backend.create_snapshot("s", "c")
+    with pytest.raises(NotFound):
+        backend.create_snapshot("s", "absent")
+
+
+def test_a_clone_that_was_given_up_and_is_kept_by_the_array_is_named_and_blocks_nothing_for_ever(lab):
+    """Were a target mapped by somebody: the array's deletion is refused after it has lost its name."""
+    started = lab(targets_are_volumes=True)
+    backend = started.open()
+    backend.create_volume("v", 2 * GiB, POOL)
+    mapped = "create_lun_map --volume bdvl-c --protocol iSCSI --host iqn.1994-05.org.example:other"
+    _cut_after(started, 3)
+    started.tell(mapped)
+    _settle(started)
+    kept = "'bdtl-c-x', a clone that was given up"
+    with pytest.raises(InUse, match=kept):
+        backend.delete_volume("c")
+    _cut_after(started, 3)
+    with pytest.raises(InUse, match=kept):
+        backend.delete_volume("c")
+    started.tell("delete_lun_map --volume bdtl-c-x --protocol iSCSI --host -1")
+    backend.delete_volume("c")
+    _cut_after(started, 3)
+    started.tell(mapped)
+    _settle(started)
+    backend.delete_volume("c", force=True)
+    assert started.volumes() == {"bdvl-v": "RAID Volume"}
+    assert started.array.family.state()["copies"] == []
+
+
+def test_a_volume_that_is_cloned_is_not_reverted_meanwhile_and_the_other_way_round(lab):
+    started = lab(copy_seconds=0.8)
+    backend, other = started.open(), started.open()
+    backend.create_volume("v", GiB, POOL)
+    backend.create_snapshot("s", "v")
+    with ThreadPoolExecutor(1) as threads:
+        cloning = threads.submit(backend.clone_volume, "c", "v")
+        while not any(copy["started"] for copy in started.array.family.state()["copies"]):
+            time.sleep(0.01)
+        with pytest.raises(InUse, match="is being cloned onto 'bdvl-c'"):
+            other.revert_volume("v", "s")
+        assert cloning.result(10).volume_id == "c"
+        reverting = threads.submit(backend.revert_volume, "v", "s")
+        while not any(snapshot["reverting"] for snapshot in started.array.family.state()["snapshots"]):
+            time.sleep(0.01)
+        assert other.clone_volume("d", "v").volume_id == "d"
+        reverting.result(10)
+    assert set(started.volumes().values()) == {"RAID Volume"}
+
+
 def test_an_unfinished_clone_of_something_else_is_not_taken_over(started, backend):
     for name in ("v", "w"):
         backend.create_volume(name, 2 * GiB, POOL)

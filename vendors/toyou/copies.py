@@ -10,11 +10,12 @@ start of the copying; and a target that is made an ordinary volume by name and t
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 
 from blockdrivers.deadline import note, wait_until
 from blockdrivers.driver import VolumeSpec
-from blockdrivers.errors import AlreadyExists, Busy, InvalidRequest, LimitReached, NotFound, OutOfSpace, VendorError
+from blockdrivers.errors import AlreadyExists, Busy, InUse, InvalidRequest, LimitReached, NotFound, OutOfSpace, VendorError
 from blockdrivers.naming import Kind, kind_of
 from vendors.toyou import codes, objects
 from vendors.toyou.client import Acs5000Client, Object
@@ -61,20 +62,44 @@ class Copies:
         self._finish(copy, Pace())
 
     def discard(self, target: str, aside: str, source: str | None = None) -> None:
-        """Delete an unfinished target. From its first step on it does not bear a name under which it could be taken for a volume."""
-        self._volumes.rename(target, aside, ordinary=True)
+        """Delete an unfinished target. From its first step on it does not bear a name under which it could be taken for a volume.
+
+        Raises `InUse` where the array keeps it, which has the name `aside` then.
+        """
+        # One that is absent bears the other name already.
+        with suppress(NotFound):
+            try:
+                self._volumes.rename(target, aside, ordinary=True)
+            except AlreadyExists:
+                self._remove(aside)
+                self._volumes.rename(target, aside, ordinary=True)
         if source is not None:
             shown = self._volumes.find(source).get(source)
             if shown is not None and objects.clone_of(shown) in {target, aside}:
                 self._client.change("delete_clone", "--volume", source, "--snapshot")
-        self._volumes.delete(aside)
+        self._remove(aside)
+
+    def _remove(self, aside: str) -> None:
+        """Delete a target that was given up."""
+        try:
+            self._volumes.delete(aside)
+        except VendorError as refused:
+            raise InUse(
+                f"The array keeps {aside!r}, a clone that was given up: somebody has exported it or taken snapshots of it; take these "
+                "away by hand, then ask again.",
+                request=refused.request,
+                vendor_code=refused.vendor_code,
+                vendor_text=refused.vendor_text,
+            ) from refused
 
     def _begin(self, copy: Copy, aside: str) -> None:
         """Tell the array of a copy onto a target that is new, and start it; what it will not do leaves nothing."""
         try:
             self._relate(copy)
         except (Busy, VendorError, NotFound, InvalidRequest):
-            self._volumes.delete(copy.target)
+            # Where another process has taken it for the same clone, it is that one's.
+            with suppress(VendorError):
+                self._volumes.delete(copy.target)
             raise
         try:
             self._start(copy)
@@ -131,9 +156,11 @@ class Copies:
         snapshot = ("--snapshot",) if copy.snapshot is None else ("--snapshot", copy.snapshot)
         try:
             self._client.change("start_clone", "--volume", copy.source, *snapshot)
-        except VendorError:
+        except VendorError as refused:
             # Another process may have been quicker with the same clone.
             source, _ = self._both(copy)
+            if objects.is_reverting(source):
+                raise Busy(f"Volume {copy.source!r} is being reverted; its clone begins afterwards.") from refused
             if objects.clone_of(source) != copy.target or objects.clone_snapshot(source) is None:
                 raise
 

@@ -10,7 +10,8 @@ name is all the identity that they have. What no command tells (snapshots, maps,
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Final
 
@@ -153,7 +154,7 @@ class Acs5000Driver(Driver):
         except VendorError as refused:
             found = self.get_volume(name)
             if found.state is VolumeState.COPYING:
-                self._copies.discard(name, _aside(temporary))
+                self._give_up(name, _aside(temporary), force=force)
                 return
             if Dependant.COPY in found.dependants or not force:
                 raise _kept(found, refused) from refused
@@ -178,7 +179,8 @@ class Acs5000Driver(Driver):
 
     def create_snapshot(self, spec: SnapshotSpec) -> Snapshot:
         """create_snapshot (sheet, 3.5); it holds its moment at once."""
-        self._client.change("create_snapshot", "--volume", spec.source.name, "--snapshot", spec.name)
+        with self._complete(spec.source.name):
+            self._client.change("create_snapshot", "--volume", spec.source.name, "--snapshot", spec.name)
         return Snapshot(spec.name, spec.name, None, spec.source.name, spec.source.name)
 
     def get_snapshot(self, name: str) -> Snapshot:
@@ -209,7 +211,15 @@ class Acs5000Driver(Driver):
         try:
             self._client.change("rollback_snapshot", "--snapshot", snapshot.name, "--volume", volume.name)
         except VendorError as refused:
-            if not objects.is_reverting(self._shown(volume.name)):
+            shown = self._shown(volume.name)
+            if objects.is_copied(shown):
+                raise InUse(
+                    f"Volume {volume.name!r} is being cloned onto {objects.clone_of(shown)!r}; wait until that has ended.",
+                    request=refused.request,
+                    vendor_code=refused.vendor_code,
+                    vendor_text=refused.vendor_text,
+                ) from refused
+            if not objects.is_reverting(shown):
                 raise
             raise Busy(f"Volume {volume.name!r} is being reverted by an earlier call.") from refused
         note(f"volume {volume.name} is being reverted to {snapshot.name}")
@@ -230,9 +240,9 @@ class Acs5000Driver(Driver):
     def export(self, source: Source, host: Host, host_name: str, protocol: Protocol) -> Export:
         """create_lun_map, after ls_fc for FC (sheet, 3.7): mapping an initiator again answers alike."""
         wwpns = self._wwpns_up(host) if protocol is Protocol.FC else ()
-        answer = as_object(
-            self._client.change("create_lun_map", *_map(source, protocol, _initiators(host, protocol))), "create_lun_map"
-        )
+        with self._complete(source.name):
+            content = self._client.change("create_lun_map", *_map(source, protocol, _initiators(host, protocol)))
+        answer = as_object(content, "create_lun_map")
         lun = objects.lun(answer)
         if protocol is Protocol.ISCSI:
             return Export(source.name, host_name, protocol, lun, targets=self._portals(objects.targets(answer)))
@@ -267,6 +277,32 @@ class Acs5000Driver(Driver):
         return replace(volume, id=name, name=name, volume_id=None)
 
     # Parts
+
+    @contextmanager
+    def _complete(self, name: str) -> Iterator[None]:
+        """Explain an undocumented refusal of what cannot be done with a clone that is not complete."""
+        try:
+            yield
+        except VendorError as refused:
+            shown = self._volumes.find(name).get(name)
+            if shown is None or shown["type"] != objects.BACKUP:
+                raise
+            raise InUse(
+                f"Volume {name!r} is a clone that is not complete; ask for that clone again first.",
+                request=refused.request,
+                vendor_code=refused.vendor_code,
+                vendor_text=refused.vendor_text,
+            ) from refused
+
+    def _give_up(self, name: str, aside: str, *, force: bool) -> None:
+        """Delete an unfinished clone, with `force` after it was taken away from every host."""
+        try:
+            self._copies.discard(name, aside)
+        except InUse:
+            if not force:
+                raise
+            self._unmap_everywhere(aside)
+            self._copies.discard(name, aside)
 
     def _iscsi_ports(self) -> list[Port]:
         return objects.iscsi_ports(self._client.objects("ls_iscsi"), self._client.objects("ls_controller"))

@@ -20,6 +20,7 @@ def build(
     fabric: Sequence[str] | None = None,
     copy_seconds: float = 0.15,
     initialising_seconds: float = 0.0,
+    targets_are_volumes: bool = False,
     portals: Sequence[str] = ("127.0.0.11", "127.0.0.12"),
     fc_ports: Sequence[str] | None = None,
     clock: Callable[[], float] = time.monotonic,
@@ -35,6 +36,7 @@ def build(
         fabric: taken and not used: this array does not tell which FC initiators it sees.
         copy_seconds: how long a copy or a revert takes.
         initialising_seconds: how long a new volume is Initiating.
+        targets_are_volumes: maps and snapshots of a clone's target are made, and not refused.
         portals: IP addresses of the iSCSI ports, of both controllers in turn.
         fc_ports: WWPNs of the FC ports, of both controllers in turn; four of its own by default.
         clock: seconds.
@@ -48,6 +50,7 @@ def build(
         thick_pools=frozenset(thick_pools),
         copy_seconds=copy_seconds,
         initialising_seconds=initialising_seconds,
+        targets_are_volumes=targets_are_volumes,
         portals=tuple(portals),
         fc_ports=None if fc_ports is None else tuple(wwpn.lower() for wwpn in fc_ports),
     )

@@ -34,6 +34,7 @@ class Options:
     thick_pools: frozenset[str]
     copy_seconds: float
     initialising_seconds: float
+    targets_are_volumes: bool
     portals: tuple[str, ...]
     fc_ports: tuple[str, ...] | None
     """WWPNs; None where the array has ports of its own."""
@@ -63,7 +64,9 @@ class Acs5000:
         serial = next(_SERIALS) & (2**60 - 1)
         self._array = array = Array(serial, options.pools, self._data_plane, self._clock, ())
         self._system = System(serial, options.portals, options.fc_ports)
-        self._storage = Storage(array, options.thick_pools, options.initialising_seconds)
+        self._storage = Storage(
+            array, options.thick_pools, options.initialising_seconds, targets_are_volumes=options.targets_are_volumes
+        )
         self._snapshots = Snapshots(array, self._storage, seconds=options.copy_seconds)
         self._copies = Copies(array, self._storage, self._snapshots, seconds=options.copy_seconds)
         self._mappings = Mappings(array, self._storage, self._system)

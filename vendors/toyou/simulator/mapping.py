@@ -53,6 +53,7 @@ class Mappings:
         volume, kind, initiators = self._asked(call)
         if not initiators:
             raise Refusal(keys.NO_HOST)
+        self._storage.usable(volume.name)
         if volume.id not in self._luns:
             self._luns[volume.id] = self._free_lun()
         self._maps |= {(volume.id, kind, initiator) for initiator in initiators}

@@ -70,7 +70,7 @@ class Snapshots:
         ]
 
     def _create(self, call: Call) -> None:
-        volume, name = self._storage.named(call.one("--volume")), call.one("--snapshot")
+        volume, name = self._storage.usable(call.one("--volume")), call.one("--snapshot")
         if not name:
             raise Refusal(keys.UNKNOWN)
         if any(snapshot.name == name for snapshot in self._array.snapshots.values()):

@@ -1,6 +1,7 @@
 """Pools and volumes. Source: protocol sheet, sections 3.3 and 3.4.
 
-Where the sheet is silent: a volume that is mapped, has snapshots, or takes part in a clone refuses its deletion with key 1.
+Where the sheet is silent: a volume that is mapped, has snapshots, or takes part in a clone refuses its deletion with key 1; so
+does a clone's target, which is "not usable as a volume", refuse maps and snapshots.
 """
 
 from __future__ import annotations
@@ -33,10 +34,13 @@ Blocks = Callable[[Volume], bool]
 class Storage:
     """Pools and volumes; volumes are addressed by name."""
 
-    def __init__(self, array: Array, thick_pools: frozenset[str], initialising_seconds: float) -> None:
+    def __init__(
+        self, array: Array, thick_pools: frozenset[str], initialising_seconds: float, *, targets_are_volumes: bool
+    ) -> None:
         self._array = array
         self._thick_pools = thick_pools
         self._initialising_seconds = initialising_seconds
+        self._targets_are_volumes = targets_are_volumes
         self._blocks: tuple[Blocks, ...] = ()
 
     def guard(self, *blocks: Blocks) -> None:
@@ -69,6 +73,13 @@ class Storage:
         found = self.find(name)
         if found is None:
             raise Refusal(keys.NO_VOLUME)
+        return found
+
+    def usable(self, name: str) -> Volume:
+        """Return the volume of that name, or refuse one that is none yet: a clone's target before ``delete_clone``."""
+        found = self.named(name)
+        if found.attributes["type"] == BACKUP and not self._targets_are_volumes:
+            raise Refusal(keys.UNKNOWN, "the volume is a clone's target")
         return found
 
     def pool_state(self) -> list[dict[str, Any]]:
