@@ -7,7 +7,8 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from pydantic import ValidationError
 from benchmarks.counted import opened, sent
 from benchmarks.macrosan import MODEL, POOL, rows, warm_up
 from blockdrivers.backend import Backend
+from blockdrivers.driver import Capabilities
 from blockdrivers.errors import (
     AlreadyExists,
     Busy,
@@ -170,6 +172,18 @@ def test_facts(started, backend):
     assert [port.address for port in ports if port.protocol is Protocol.FC] == started.array.ready["fc"]
     assert {port.controller for port in ports} == {"SP1", "SP2"}
     assert {initiator.address for initiator in backend.initiators()} == set(started.array.family._fabric)
+
+
+def test_what_the_array_cannot_tell_is_documented(backend):
+    declared = backend.capabilities
+    ordinary = Capabilities(protocols=declared.protocols)
+    limits = {"list_objects", "find_snapshots", "find_in_volume", "list_exports", "host_objects", "tells_wwn", "serial_clones"}
+    limits |= {"relative_extend"}
+    differing = {field.name for field in fields(Capabilities) if getattr(declared, field.name) != getattr(ordinary, field.name)}
+    assert differing == limits | {"thick", "manage", "max_lun", "notes"}
+    for page in ("adapters/macrosan.md", "semantics.md"):
+        text = (Path(__file__).parents[2] / "docs" / page).read_text(encoding="utf-8")
+        assert {name for name in limits if f"`{name}" not in text} == set()
 
 
 @pytest.mark.parametrize(
