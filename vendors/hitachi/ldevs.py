@@ -27,6 +27,8 @@ from vendors.hitachi.options import VspOptions
 from vendors.hitachi.recent import Recent
 
 _KEPT = 8192
+_LISTINGS = 2
+"""How many lists of every name are held at a time: each may be long."""
 _CLAIM_SECONDS = 1.5
 """How long an LDEV without a label is taken for one that is about to get it."""
 
@@ -53,7 +55,7 @@ class Ldevs:
         self._learning = threading.Lock()
         self._learnt = False
         self._just_read: Recent[Object] = Recent()
-        self._just_listed: Recent[frozenset[str]] = Recent()
+        self._just_listed: Recent[frozenset[str]] = Recent(_LISTINGS)
 
     # Reading
 
@@ -116,16 +118,17 @@ class Ldevs:
         self._just_read.drop(str(ldev_id))
 
     def is_taken(self, name: str, looked_up: str) -> bool:
-        """Tell whether an LDEV bears a name; where the look-up of another name has just listed all of them, by that list."""
+        """Tell whether an LDEV bears a name; where the look-up of another name has just listed all of them, by that list: it holds names of ours."""
         names = self._just_listed.take(looked_up)
-        if names is None:
+        if names is None or kind_of(name) is None:
             return any(objects.bears(ldev, name) for ldev in self.all())
         return name in names
 
     def _labelled(self, name: str) -> Object | None:
         found, names = [], set()
         for ldev in self.all():
-            names.add(objects.name(ldev))
+            if kind_of(objects.name(ldev)) is not None:
+                names.add(objects.name(ldev))
             if objects.bears(ldev, name):
                 found.append(ldev)
         if len(found) > 1:

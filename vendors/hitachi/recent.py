@@ -13,9 +13,10 @@ _KEPT = 256
 
 
 class Recent(Generic[T]):
-    """Answers that are used once, within a moment; shared by threads."""
+    """Answers that are used once, within a moment; shared by threads. No more than `kept` of them are held."""
 
-    def __init__(self) -> None:
+    def __init__(self, kept: int = _KEPT) -> None:
+        self._kept = kept
         self._guard = threading.Lock()
         self._read: dict[str, tuple[float, T]] = {}
 
@@ -24,7 +25,7 @@ class Recent(Generic[T]):
         with self._guard:
             self._read.pop(name, None)
             self._read[name] = (time.monotonic(), found)
-            if len(self._read) > _KEPT:
+            if len(self._read) > self._kept:
                 del self._read[next(iter(self._read))]
 
     def drop(self, name: str) -> None:
