@@ -244,6 +244,12 @@ class FilesDriver(Driver):
         """Return the file whose name begins so."""
         return self._snapshot(self._find_snapshot(_checked(name)))
 
+    def look_up_revert(self, volume: str, snapshot: str) -> tuple[Volume, Snapshot]:
+        """Return both from one look at the volume's share, where the snapshot hangs on it; else the snapshot from wherever it is."""
+        entry, others = self._find(_checked(volume))
+        mine = next((other for other in others if is_snapshot(other) and parts(other)[0] == snapshot), None)
+        return self._volume(entry, others), self.get_snapshot(snapshot) if mine is None else self._snapshot(mine)
+
     def recall_snapshot(self, name: str) -> Snapshot:
         """Return the snapshot as it was last seen, or its file as it is now."""
         with self._guard:

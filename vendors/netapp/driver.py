@@ -156,6 +156,10 @@ class OntapDriver(Driver):
         """GET storage/luns by the beginning of the name."""
         return self._luns.snapshot(name)
 
+    def look_up_revert(self, volume: str, snapshot: str) -> tuple[Volume, Snapshot]:
+        """GET storage/luns, one query for both."""
+        return self._luns.both(volume, snapshot)
+
     def recall_snapshot(self, name: str) -> Snapshot:
         """Nothing is sent for a snapshot that was seen before: what follows names it by uuid."""
         return self._luns.recalled(name)

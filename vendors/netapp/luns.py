@@ -81,20 +81,17 @@ class Luns:
 
     def volume(self, name: str) -> Volume:
         """Return a volume as it is now, in one query with its snapshots; `NotFound`."""
-        pattern = f"{names.volume_pattern(name)}|{names.snapshots_pattern(name)}"
-        found = list(self._query(pattern))
-        there = _eldest([record for record in found if objects.base(record) == Base(name)])
-        if there is None:
-            raise NotFound(f"The array has no LUN {name!r}.")
-        return objects.volume(there, has_snapshots=any(_is_of(record, name) for record in found))
+        return _volume_in(list(self._query(f"{names.volume_pattern(name)}|{names.snapshots_pattern(name)}")), name)
 
     def snapshot(self, name: str) -> Snapshot:
         """Return a snapshot as it is now; `NotFound`."""
-        found = [record for record in self._query(names.snapshot_pattern(name)) if objects.is_snapshot(record)]
-        there = _eldest([record for record in found if objects.base(record).name == name])
-        if there is None:
-            raise NotFound(f"The array has no LUN that is a snapshot {name!r}.")
-        return self.places.keep(objects.snapshot(there))
+        return self.places.keep(_snapshot_in(list(self._query(names.snapshot_pattern(name))), name))
+
+    def both(self, volume: str, snapshot: str) -> tuple[Volume, Snapshot]:
+        """Return a volume and a snapshot as they are now, in one query; `NotFound`."""
+        patterns = names.volume_pattern(volume), names.snapshots_pattern(volume), names.snapshot_pattern(snapshot)
+        found = list(self._query("|".join(patterns)))
+        return _volume_in(found, volume), self.places.keep(_snapshot_in(found, snapshot))
 
     def recalled(self, name: str) -> Snapshot:
         """Return a snapshot as it was last seen, or as it is now; `NotFound`."""
@@ -286,6 +283,20 @@ class Luns:
 def provisioned(*, thin: bool) -> Record:
     """Return what is said of a LUN's space: reserved or not, and that hosts may give it back."""
     return {"guarantee": {"requested": not thin}, "scsi_thin_provisioning_support_enabled": True}
+
+
+def _volume_in(found: Sequence[Record], name: str) -> Volume:
+    there = _eldest([record for record in found if objects.base(record) == Base(name)])
+    if there is None:
+        raise NotFound(f"The array has no LUN {name!r}.")
+    return objects.volume(there, has_snapshots=any(_is_of(record, name) for record in found))
+
+
+def _snapshot_in(found: Sequence[Record], name: str) -> Snapshot:
+    there = _eldest([record for record in found if objects.is_snapshot(record) and objects.base(record).name == name])
+    if there is None:
+        raise NotFound(f"The array has no LUN that is a snapshot {name!r}.")
+    return objects.snapshot(there)
 
 
 def _is_of(record: Record, volume: str) -> bool:
