@@ -173,7 +173,8 @@ class FilesDriver(Driver):
         """Make a draft, and publish it."""
         draft = _draft(spec.name)
         with self._discarding(self._store.known(spec.pool), draft):
-            self._store.draft(spec.pool, draft, spec.size, thin=spec.thin)
+            with _not_taken_away(spec.name):
+                self._store.draft(spec.pool, draft, spec.size, thin=spec.thin)
             return self._published(spec, draft, None)
 
     def get_volume(self, name: str) -> Volume:
@@ -463,10 +464,8 @@ class FilesDriver(Driver):
         for pool in self._store.pools():
             if pool != spec.pool:
                 self._unopposed(pool, spec.name, draft, by=spec.pool)
-        try:
+        with _not_taken_away(spec.name):
             made = self._store.publish(mine, spec.name, spec.size, thin=spec.thin)
-        except NotFound as gone:
-            raise Busy(f"Another call for {spec.name!r} has taken this one's draft away.") from gone
         self._remember(made)
         return self._volume(made, ())
 
@@ -624,6 +623,15 @@ def is_draft(name: str) -> bool:
 def _draft(name: str) -> str:
     """Return the name of this call's draft: no other call that is under way has one of that name."""
     return hanging(array_name(Kind.TEMPORARY, f"{os.uname().nodename} {os.getpid()} {threading.get_ident()}", _HELPER), name)
+
+
+@contextmanager
+def _not_taken_away(name: str) -> Iterator[None]:
+    """Have a call made again whose draft is not there any more."""
+    try:
+        yield
+    except NotFound as gone:
+        raise Busy(f"Another call for {name!r} has taken this one's draft away.") from gone
 
 
 def _addresses(addresses: Sequence[str]) -> str:

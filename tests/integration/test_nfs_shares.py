@@ -29,6 +29,7 @@ from blockdrivers.errors import (
     OutOfSpace,
     Unreachable,
 )
+from blockdrivers.host import programs
 from blockdrivers.model import Dependant, GiB, Host, MiB, Protocol
 from blockdrivers.naming import Kind, array_name
 from blockdrivers.operations import Timeouts
@@ -143,6 +144,37 @@ def test_bytes_that_hosts_write_over_nfs(shares):
         disk = opened(name)
         expect_stamp(disk, word, what=name, size=size)
         disk.close()
+
+
+def test_bytes_of_qcow2_files_as_hypervisors_write_them(shares):
+    started = shares()
+    array = started.open(format="qcow2")
+
+    def disk(name: str, *commands: str) -> None:
+        path = started.folder / name
+        said = subprocess.run(
+            ["qemu-io", "-f", "qcow2", *(word for command in commands for word in ("-c", command)), str(path)],
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        assert "verification failed" not in said, said
+
+    array.create_volume("v", GiB, "a")
+    disk("a/bdvl-v", "write -P 1 512M 64k")
+    array.create_snapshot("s", "v")
+    disk("a/bdvl-v", "write -P 2 512M 64k")
+    array.clone_volume("c", "v", size=2 * GiB, pool="b")
+    array.create_volume_from_snapshot("d", "s", pool="a")
+    array.extend_volume("v", 2 * GiB)
+    disk("a/bdvl-v", "read -P 2 512M 64k", "read -P 0 1G 64k", "write -P 3 1G 64k")
+    disk("b/bdvl-c", "read -P 2 512M 64k", "read -P 0 1G 64k")
+    disk("a/bdvl-d", "read -P 1 512M 64k")
+    array.delete_snapshot("s")
+    array.create_snapshot("t", "v")
+    disk("a/bdvl-v", "write -P 4 1G 64k")
+    array.revert_volume("v", "t")
+    disk("a/bdvl-v", "read -P 2 512M 64k", "read -P 3 1G 64k")
 
 
 def test_every_check_that_applies(shares, tmp_path):
@@ -362,6 +394,27 @@ def test_a_disk_that_a_host_is_given_while_it_is_copied_has_no_copy(shares, monk
             copied()
         started.open().unexport("v", HOST, Protocol.NFS)
     assert [name for name in started.names("a") + started.names("b") if name.startswith(("bdt", "bds"))] == []
+
+
+def test_a_draft_that_another_call_takes_away_is_made_again(shares, monkeypatch):
+    started = shares()
+    array = started.open(format="qcow2")
+    array.create_volume("source", GiB, "a")
+    real, taken = programs.run, []
+
+    def run(seconds, program, *arguments):
+        if len(taken) in {0, 2}:
+            (draft,) = (started.folder / "a").glob("bdt*")
+            draft.unlink()
+        taken.append(arguments[0])
+        return real(seconds, program, *arguments)
+
+    monkeypatch.setattr(programs, "run", run)
+    assert array.create_volume("v", GiB, "a").size == GiB
+    assert stat.S_IMODE((started.folder / "a" / "bdvl-v").stat().st_mode) == 0o660
+    assert array.clone_volume("c", "source", size=2 * GiB).size == 2 * GiB
+    assert taken == ["create", "create", "resize", "resize"]
+    assert started.names() == ["bdvl-c", "bdvl-source", "bdvl-v"]
 
 
 def test_a_retry_does_not_write_into_what_was_published(shares):

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from hashlib import sha256
 
-from blockdrivers.errors import BlockDriversError, InUse, OutOfSpace, StaleReference, VendorError
+from blockdrivers.errors import BlockDriversError, InUse, NotFound, OutOfSpace, StaleReference, VendorError
 from blockdrivers.files import Entry, FileStore, is_draft
 from blockdrivers.host import programs
 from blockdrivers.naming import Kind, array_name, kind_of
@@ -26,6 +26,7 @@ from vendors.nfs.options import NfsOptions
 
 _RESERVED = stat.S_ISVTX
 _QEMU_SECONDS = 300.0
+_ABSENT = "No such file or directory"
 _IN_USE = ('write" lock', "Is another process using")
 
 
@@ -196,6 +197,9 @@ class SharedFiles(FileStore):
                 os.ftruncate(file, size)
             else:
                 yield from self._qemu_img(folder, name, "create", "-f", "qcow2", after=(str(size),))
+                # It makes a file where there is none, also where another call has taken this one away.
+                if not os.path.samestat(os.stat(name, dir_fd=folder, follow_symlinks=False), os.fstat(file)):
+                    raise NotFound(f"The file {name!r} has gone.")
             self._own(file, thin=thin)
             os.fsync(file)
 
@@ -270,6 +274,8 @@ class SharedFiles(FileStore):
         ended = programs.run(_QEMU_SECONDS, "qemu-img", *arguments, f"/proc/{os.getpid()}/fd/{folder}/{name}", *after)
         if ended.succeeded:
             return
+        if _ABSENT in ended.said:
+            raise NotFound(f"The file {name!r} has gone.")
         if any(words in ended.said for words in _IN_USE):
             raise InUse(f"The file {name!r} is in use by a virtual machine: {ended.said}")
         kind = OutOfSpace if "No space left" in ended.said or "quota" in ended.said.lower() else VendorError
