@@ -11,7 +11,7 @@ LAB_PACKAGES := qemu-system-x86 mmdebstrap busybox-static cpio kmod zstd e2fspro
 
 DEFECTS := tests/host/test_attach_saboteurs.py
 
-.PHONY: certify test lint types layering check bench bench-cinder clean lab \
+.PHONY: certify test lint types layering check bench bench-cinder bench-cinderlib clean lab \
 	test-oracle test-oracle-full test-cinder test-cinder-full test-host test-attach-checks
 
 # The main job: certify a simulated OceanStor 5500 V5 over iSCSI and FC, write the report, print the grade.
@@ -81,6 +81,10 @@ bench: $(VENV)/.dev
 bench-cinder: $(VENV)/.dev $(VENV)-cinder-service/.installed
 	BLOCKDRIVERS_CINDER_SERVICE=$(abspath $(VENV)-cinder-service) $(BIN)/python -m benchmarks cinder
 
+# The library alone, beside cinderlib: its last release, with the last oslo.utils that its drivers can be imported with.
+bench-cinderlib: $(VENV)/.dev $(VENV)-cinderlib/.installed
+	BLOCKDRIVERS_CINDERLIB=$(abspath $(VENV)-cinderlib) $(BIN)/python -m benchmarks cinderlib
+
 $(VENV)/.conformance: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[conformance]'
@@ -90,6 +94,11 @@ $(VENV)/.dev: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
 	touch $@ $(VENV)/.conformance
+
+$(VENV)-cinderlib/.installed: Makefile
+	test -x $(VENV)-cinderlib/bin/python || $(PYTHON) -m venv $(VENV)-cinderlib
+	$(VENV)-cinderlib/bin/python -m pip install --quiet --disable-pip-version-check 'cinderlib==5.2.0' 'oslo.utils<8'
+	touch $@
 
 $(VENV)-cinder/.installed: pyproject.toml
 	test -x $(VENV)-cinder/bin/python || $(PYTHON) -m venv $(VENV)-cinder
@@ -104,4 +113,4 @@ $(VENV)-cinder-service/.installed: pyproject.toml
 	touch $@
 
 clean:
-	rm -rf $(VENV) $(VENV)-cinder $(VENV)-cinder-service $(REPORTS) .cache
+	rm -rf $(VENV) $(VENV)-cinder $(VENV)-cinder-service $(VENV)-cinderlib $(REPORTS) .cache

@@ -6,6 +6,7 @@ import sys
 
 from benchmarks import (
     cinder,
+    cinderlib,
     hitachi,
     hpe,
     hpe_storm,
@@ -32,6 +33,7 @@ BENCHMARKS = {
     "parallel-hpe": hpe_storm.main,
     "images": images.main,
     "cinder": cinder.main,
+    "cinderlib": cinderlib.main,
 }
 
 

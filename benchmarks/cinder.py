@@ -28,7 +28,7 @@ ENVIRONMENT = "BLOCKDRIVERS_CINDER_SERVICE"
 THEIRS, OURS = "vendor", "ours"
 TARGET = 2.0
 """How many times fewer requests, and how many times less time, ours may at least be expected to take in all."""
-_XML = """<?xml version="1.0"?>
+XML = """<?xml version="1.0"?>
 <config><Storage><Product>V3</Product><Protocol>iSCSI</Protocol><RestURL>{url}</RestURL>
 <UserName>{username}</UserName><UserPassword>{password}</UserPassword></Storage>
 <LUN><LUNType>Thin</LUNType><StoragePool>pool_a</StoragePool></LUN>
@@ -152,7 +152,7 @@ def _run(array: Simulated, work: Work) -> dict[str, tuple[float, float]]:
 def _backends(array: Simulated, folder: Path) -> dict[str, dict[str, object]]:
     management = array.ready["management"]
     xml = folder / "vendor.xml"
-    xml.write_text(_XML.format(portal=array.ready["iscsi"][0]["portal"].partition(":")[0], **management))
+    xml.write_text(XML.format(portal=array.ready["iscsi"][0]["portal"].partition(":")[0], **management))
     return {
         THEIRS: {
             "volume_driver": "cinder.volume.drivers.huawei.huawei_driver.HuaweiISCSIDriver",
