@@ -56,7 +56,7 @@ def bridged(family: Family, protocol: Protocol, folder: Path) -> Iterator[Target
             backend=BACKEND,
             protocol=protocol,
             pool=pools[0],
-            other_pool=pools[1] if len(pools) > 1 else None,
+            other_pool=pools[1] if family.pools > 1 else None,
             hosts=TEST_HOSTS,
             control=array.ready["control"],
             model=family.model,

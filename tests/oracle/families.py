@@ -33,6 +33,7 @@ class Family:
         often: whether it is tried without ``--full``, too.
         from_lun_0: that driver begins at LUN 0, which the data plane cannot show: another volume lies there beforehand.
         node: the machine that the driver runs on, for one that asks.
+        pools: how many the driver can be told of.
     """
 
     model: str
@@ -46,6 +47,7 @@ class Family:
     often: bool = True
     from_lun_0: bool = False
     node: Mapping[str, object] | None = None
+    pools: int = 2
 
     def known_limits(self, protocol: Protocol) -> dict[str, str]:
         """Return check -> reason over one protocol."""
@@ -158,6 +160,19 @@ def _hbsd(ready: Ready, protocol: Protocol, folder: Path) -> Mapping[str, object
     }
 
 
+def _macrosan(ready: Ready, protocol: Protocol, folder: Path) -> Mapping[str, object]:
+    management = ready["management"]
+    return {
+        # Both service processors have one address: that driver knows one port of the service only.
+        "san_ip": f"{management['host']},{management['host']}",
+        "san_login": management["username"],
+        "san_password": management["password"],
+        "macrosan_pool": ready["pools"][0],
+        "san_thin_provision": protocol is Protocol.ISCSI,
+        "macrosan_client_default": ";".join(ready["ports"]["iscsi"]),
+    }
+
+
 def _storeserv(ready: Ready, protocol: Protocol, folder: Path) -> Mapping[str, object]:
     management = ready["management"]
     return {
@@ -196,6 +211,8 @@ _HBSD_LIMITS = dict.fromkeys(
     ),
     _HBSD_AGAIN,
 ) | dict.fromkeys(("clone.larger", "data.clone", "data.sequences", "fault.pool_full"), _HBSD_LARGER)
+_ONE_POOL = dict.fromkeys(("clone.pool", "volume.create.differs.pool"), "it can be told of one pool only")
+_MACROSAN = "cinder.volume.drivers.macrosan.driver"
 _HITACHI = "cinder.volume.drivers.hitachi"
 
 FAMILIES = (
@@ -244,5 +261,19 @@ FAMILIES = (
             "iqn": "iqn.1994-05.org.example:node",
             "wwpns": ["21000024ff0000f1", "21000024ff0000f2"],
         },
+    ),
+    *(
+        Family(
+            "MS7020G2",
+            {protocol: f"{_MACROSAN}.{kind}"},
+            _macrosan,
+            simulator={"host": address, "port": 12138, "tls": False, "targets_made": False},
+            unproven=_ONE_POOL,
+            pools=1,
+        )
+        for protocol, kind, address in (
+            (Protocol.ISCSI, "MacroSANISCSIDriver", "127.0.77.2"),
+            (Protocol.FC, "MacroSANFCDriver", "127.0.77.3"),
+        )
     ),
 )

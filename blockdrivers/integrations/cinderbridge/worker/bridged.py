@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
-from cinder import coordination, version
+from cinder import context, coordination, version
 from oslo_config import cfg
 from oslo_log import log
 
@@ -55,6 +55,8 @@ class Bridged:
         if method == "configure":
             self._settings = arguments
             return None
+        # As for each message to a service of Cinder's; drivers ask their thread which request it is about.
+        context.RequestContext(is_admin=True, overwrite=True)
         self._open()
         return getattr(self, f"do_{method}")(**arguments)
 

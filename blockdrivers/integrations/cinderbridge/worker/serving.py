@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 _AT_ONCE = 16
+_LOG = logging.getLogger("bridge")
 
 
 class Channel:
@@ -71,5 +72,6 @@ def _answer(channel: Channel, bridged: Any, request: dict[str, Any]) -> None:
         value = bridged.call(request["method"], request["arguments"])
         channel.send({"id": request["id"], "value": value})
     except BaseException as error:  # noqa: BLE001 - a vendor's driver may raise anything, SystemExit included
+        _LOG.debug("%s failed", request["method"], exc_info=True)
         kinds = [kind.__name__ for kind in type(error).__mro__]
         channel.send({"id": request["id"], "error": {"kinds": kinds, "text": bridged.masked(str(error))}})
