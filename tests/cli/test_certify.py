@@ -107,3 +107,29 @@ def _await_end(pid: int) -> None:
         assert ended, f"process {pid} outlived its run"
     finally:
         os.close(descriptor)
+
+
+CINDER = ("--protocol", "iscsi", "--cinder-driver", "a.B")
+CONF = "[DEFAULT]\n[one]\nvolume_driver = a.B\nsan_password = secret-secret\n[two]\nvolume_backend_name = two\n"
+
+
+@pytest.mark.parametrize(
+    ("more", "status", "words"),
+    [
+        ((MODEL,), 2, "belong together"),
+        ((MODEL, "--cinder-config", "CONF", "--simulated"), 2, "not with --simulated"),
+        (("--cinder-config", "CONF"), 2, "needs the model"),
+        ((MODEL, "--cinder-config", "CONF"), None, "2 sections of backends (one, two)"),
+        ((MODEL, "--cinder-config", "CONF", "--cinder-section", "three"), None, "no section 'three'"),
+    ],
+)
+def test_a_cinder_driver_that_is_not_told_of_rightly_is_refused(tmp_path, more, status, words):
+    conf = tmp_path / "cinder.conf"
+    conf.write_text(CONF)
+    told = [str(conf) if word == "CONF" else word for word in more]
+    command = [*COMMAND, "certify", *told, *CINDER, "--output", str(tmp_path / "out")]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert ended.returncode == status if status else ended.returncode != 0
+    assert words in " ".join(ended.stderr.replace("│", " ").split()), ended.stderr
+    assert "secret-secret" not in ended.stderr
+    assert not list((tmp_path / "out").glob("*.json"))

@@ -30,14 +30,14 @@ FEW = {
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Make a case of each family and protocol; without ``--full``, of one family for each driver."""
-    full = metafunc.config.getoption("--full")
+    full = metafunc.config.getoption("--full", default=False)
     cases = [(family, protocol) for family in FAMILIES if family.often or full for protocol in family.classes]
     metafunc.parametrize(("family", "protocol"), cases, ids=[f"{family.model}-{protocol}" for family, protocol in cases])
 
 
 @pytest.mark.timeout(1800)
 def test_the_suite_passes_but_for_what_that_driver_cannot(family: Family, protocol: Protocol, tmp_path, pytestconfig):
-    selection = (FULL if pytestconfig.getoption("--full") else FEW)[protocol]
+    selection = (FULL if pytestconfig.getoption("--full", default=False) else FEW)[protocol]
     chosen = {check.id for check in all_checks() if selected(check, selection)}
     outcomes = graded(family, protocol, tmp_path, selection)
     failed = {outcome.check.id: outcome.detail for outcome in outcomes if outcome.result is Result.FAILED}
