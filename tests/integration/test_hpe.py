@@ -35,6 +35,7 @@ from blockdrivers.operations import Timeouts
 from conformance.simulation.server import SimulatedArray
 from vendors.hpe import codes, groups, mapping, ports
 from vendors.hpe.client import WsapiClient
+from vendors.hpe.copies import Copies
 from vendors.hpe.driver import open_driver
 from vendors.hpe.options import WsapiOptions
 from vendors.hpe.qos import set_name
@@ -575,6 +576,23 @@ def test_a_move_is_not_what_another_move_does(lab):
     started.admin.put("volumes", volume_name("v"), body={"action": 6, "tuneOperation": 1, "userCPG": OTHER})
     assert array.retype_volume("v", pool="pool_c").pool == "pool_c"
     assert array.get_volume("v").pool == "pool_c"
+
+
+def test_a_move_that_ends_before_it_is_looked_for_is_gone_on_from(lab, monkeypatch):
+    started = lab(copy_seconds=0.3, pools=3)
+    array = started.open()
+    array.create_volume("v", GiB, POOL)
+    looked = []
+
+    def ended(copies, name, kinds):
+        looked.append(name)
+        while copies._client.read("volumes", name)["userCPG"] != OTHER:
+            time.sleep(0.05)
+
+    monkeypatch.setattr(Copies, "_active", ended)
+    started.admin.put("volumes", volume_name("v"), body={"action": 6, "tuneOperation": 1, "userCPG": OTHER})
+    assert array.retype_volume("v", pool="pool_c").pool == "pool_c"
+    assert looked == [volume_name("v")]
 
 
 def test_an_unfinished_clone_is_deleted_with_its_helper(lab):

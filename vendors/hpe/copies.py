@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from blockdrivers.deadline import note, wait_until
 from blockdrivers.errors import AlreadyExists, BlockDriversError, Busy, NotFound, VendorError
+from blockdrivers.model import Volume
 from vendors.hpe import objects
 from vendors.hpe.client import Object, WsapiClient
 from vendors.hpe.objects import TaskStatus, TaskType
@@ -61,17 +62,24 @@ class Copies:
         task = _task(self._client.put("volumes", snapshot, body=body))
         self._finish(task, f"the revert of {volume} to {snapshot}")
 
-    def tune(self, volume: str, change: Object) -> None:
+    def tune(self, volume: Volume, change: Object) -> None:
         """Move or convert a volume, and return when that is done; `Busy` where another move of it had to end first."""
+        name = volume.name
         try:
-            task = _task(self._client.put("volumes", volume, body=change))
+            task = _task(self._client.put("volumes", name, body=change))
         except VendorError as refused:
             # The number of the refusal for a volume that is being moved already is unknown.
-            if self._active(volume, _MOVES) is None:
+            if self._active(name, _MOVES) is not None:
+                self._await_end(name, _MOVES, f"another move of {name} to end")
+            elif not self._has_moved(volume):
                 raise
-            self._await_end(volume, _MOVES, f"another move of {volume} to end")
-            raise Busy(f"{volume!r} was being moved by another call.") from refused
-        self._finish(task, f"the move of {volume}")
+            raise Busy(f"{name!r} was being moved by another call.") from refused
+        self._finish(task, f"the move of {name}")
+
+    def _has_moved(self, volume: Volume) -> bool:
+        """Tell whether another move has ended since a volume was read."""
+        found = objects.volume(self._volumes.base(volume.name))
+        return (found.pool, found.thin) != (volume.pool, volume.thin)
 
     def snapshot(self, source: str, name: str, *, read_only: bool, comment: str) -> None:
         """Take a snapshot."""

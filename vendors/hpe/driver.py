@@ -259,7 +259,7 @@ class WsapiDriver(Driver):
         """PUT /volumes/NAME with the action tune, and wait for its task (sheet, 3.4); the volume stays what it is."""
         if (volume.pool, volume.thin) != (spec.pool, spec.thin):
             with self._volumes.explaining_pool(spec.pool), _explaining_snapshots(volume.name):
-                self._copies.tune(volume.name, self._volumes.tune(volume, spec))
+                self._copies.tune(volume, self._volumes.tune(volume, spec))
         found = self._volumes.base(volume.name)
         if found.get("snapCPG") and found["snapCPG"] != found.get("userCPG"):
             # Later snapshots go where the volume is.
