@@ -11,7 +11,8 @@ import os
 import random
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from itertools import permutations, product
 
 import pytest
@@ -169,13 +170,22 @@ def on_ontap(**options) -> Iterator[Lab]:
         yield lab
 
 
+def named(lab: Lab, caller: str, folder: int, helper: str, name: str) -> None:
+    """What `SharedFiles` does, with a step between the two."""
+    os.link(helper, name, src_dir_fd=folder, dst_dir_fd=folder, follow_symlinks=False)
+    lab.turns.step(caller)
+    with suppress(FileNotFoundError):
+        os.unlink(helper, dir_fd=folder)
+
+
 @contextmanager
-def on_shares(folder) -> Iterator[Lab]:
+def on_shares(folder, monkeypatch) -> Iterator[Lab]:
     with ExitStack() as stack:
         started = Shares(stack, folder, "64m")
         lab = Lab({caller: started.open() for caller in CALLERS}, ("a", "b"))
         for caller, backend in lab.backends.items():
             lab.gate(backend.driver._mounts, "at", "slowly", caller=caller)
+            monkeypatch.setattr(backend.driver._files, "_named", partial(named, lab, caller))
         yield lab
 
 
@@ -189,7 +199,7 @@ def lab(request, tmp_path, monkeypatch):
         "luns": on_ontap,
         "luns-of-one-second": on_ontap,
         "files": lambda: on_ontap(volumes="files"),
-        "shares": lambda: on_shares(tmp_path),
+        "shares": lambda: on_shares(tmp_path, monkeypatch),
     }
     with kinds[request.param]() as found:
         yield found

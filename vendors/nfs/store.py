@@ -243,7 +243,9 @@ class SharedFiles(FileStore):
     @staticmethod
     def _named(folder: int, helper: str, name: str) -> None:
         os.link(helper, name, src_dir_fd=folder, dst_dir_fd=folder, follow_symlinks=False)
-        os.unlink(helper, dir_fd=folder)
+        # Who takes a draft away that has been published takes a name away, and not the file.
+        with suppress(FileNotFoundError):
+            os.unlink(helper, dir_fd=folder)
 
     def _users(self, pool: str, source: str) -> list[str]:
         """Return what the hosts are called that a volume is exported to; raise `InUse` where its copy would be of no one moment."""
