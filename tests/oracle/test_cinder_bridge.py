@@ -16,7 +16,8 @@ from tests.oracle.bridged import graded
 from tests.oracle.families import FAMILIES, Family
 
 FULL = {
-    Protocol.ISCSI: "essential,clone,concurrency.volumes,data,dependants,export,revert,snapshot,unexport,volume",
+    Protocol.ISCSI: "essential,clone,concurrency.volumes,data.revert,data.shared,data.sequences,dependants,export,revert,snapshot,"
+    "unexport,volume",
     Protocol.FC: "clone,concurrency.volumes,export,snapshot,unexport,volume,revert",
 }
 """Over FC there are no bytes here; what differs between protocols is how LUNs are mapped."""

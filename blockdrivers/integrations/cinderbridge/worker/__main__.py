@@ -28,5 +28,19 @@ def _load() -> None:
     spec.loader.exec_module(package)
 
 
+def _patch() -> None:
+    """Make this a process like Cinder's volume service: drivers count on its kind of threads, and some wait for ever on others."""
+    # What the environment trusts overrides a driver's own choice of certificates, in the requests library.
+    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        os.environ.pop(name, None)
+    try:
+        importlib.import_module("cinder.monkey_patch").patch()
+    except ModuleNotFoundError as error:
+        if error.name == "cinder":
+            raise
+        importlib.import_module("eventlet").monkey_patch()
+
+
+_patch()
 _load()
 importlib.import_module(f"{_NAME}.serving").serve(int(sys.argv[1]))

@@ -11,6 +11,8 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from .bridged import Bridged
+
 _AT_ONCE = 16
 _LOG = logging.getLogger("bridge")
 
@@ -53,11 +55,6 @@ class Forwarder(logging.Handler):
 def serve(descriptor: int) -> None:
     """Serve until the other side closes the channel; then end this process and whatever a driver has started, at once."""
     os.set_inheritable(descriptor, False)
-    # What the environment trusts overrides a driver's own choice of certificates, in the requests library.
-    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
-        os.environ.pop(name, None)
-    from .bridged import Bridged  # noqa: PLC0415 - the import of cinder: as late as can be, once the environment is in order
-
     channel = Channel(descriptor)
     bridged = Bridged(lambda masked: Forwarder(channel, masked))
     with ThreadPoolExecutor(_AT_ONCE) as threads:
