@@ -248,6 +248,7 @@ FAMILIES = (
             Protocol.FC: f"{_INSPUR}.instorage_fc.InStorageMCSFCDriver",
         },
         _instorage,
+        limits=dict.fromkeys(("concurrency.volumes", "snapshot.extended"), "it extends no volume that has snapshots"),
         from_lun_0=True,
     ),
     Family(

@@ -38,7 +38,7 @@ def test_many_iscsi_paths_go_before_the_single_one():
 def test_fc_in_both_spellings_of_wwpns():
     data = {
         "target_lun": 0,
-        "target_wwn": ["50:01:43:80:12:34:56:78", "5001438012345679"],
+        "target_wwn": ["5001438012345679", "50:01:43:80:12:34:56:78"],
         "initiator_target_map": {"21000024FF000001": ["50:01:43:80:12:34:56:78"]},
     }
     made = export("v", "h", {"driver_volume_type": "fibre_channel", "data": data})

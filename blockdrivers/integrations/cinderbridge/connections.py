@@ -74,7 +74,8 @@ def wwpn(text: str) -> str:
 
 
 def _wwpns(found: Any) -> tuple[str, ...]:
-    return tuple(wwpn(text) for text in _several(found))
+    """Return WWPNs in one order: some drivers keep them in sets, and each process of theirs names them in another."""
+    return tuple(sorted(wwpn(text) for text in _several(found)))
 
 
 def _several(found: Any) -> list[Any]:
