@@ -61,7 +61,7 @@ def rows(hosts: tuple[Host, Host] = HOSTS) -> list[Row]:
         Row("export, known host, FC, two WWPNs", lambda array: array.export("v2", second, Protocol.FC), 4, "10"),
         Row("unexport, FC", lambda array: array.unexport("v2", second, Protocol.FC), 2, "8"),
         Row("unexport, FC, host's last volume", lambda array: array.unexport("v1", second, Protocol.FC), 2, "9"),
-        Row("revert", lambda array: array.revert_volume("v3", "s3"), 4, "4"),
+        Row("revert", lambda array: array.revert_volume("v3", "s3"), 3, "4"),
         Row("QoS on", lambda array: array.set_qos("v3", LIMITS), 3, "4 at creation"),
         Row("QoS off", lambda array: array.set_qos("v3", None), 3, "3 at deletion"),
         Row("volume from snapshot", lambda array: array.create_volume_from_snapshot("c1", "s3", pool=POOL), 6, "1, linked"),

@@ -244,6 +244,7 @@ def test_a_build_that_takes_no_notice_of_queries_is_served(lab):
     assert {snapshot.snapshot_id for snapshot in array.list_snapshots("v")} == {"sv", "tv"}
     assert [export.lun for export in array.list_exports("w")] == [2]
     array.unexport("v", ISCSI, Protocol.ISCSI)
+    assert array.revert_volume("v", "sv").volume_id == "v"
     assert [array.get_volume(name).dependants >= {Dependant.EXPORT} for name in ("v", "w")] == [False, True]
 
 
@@ -567,6 +568,22 @@ def test_a_revert_is_not_what_another_task_does(lab):
     array.revert_volume("v", "s")
     done = [task["type"] for task in started.admin.members("tasks") if task["status"] == 1]
     assert sorted(done) == [3, 4]
+
+
+def test_a_revert_does_not_hang_on_a_query_by_names(lab):
+    started = lab()
+    array = started.open()
+    array.create_volume("v", GiB, POOL)
+    array.create_snapshot("s", "v")
+    started.array.faults.add({"kind": "answer", "code": "12", "operation": "GET /volumes?query"})
+    assert array.revert_volume("v", "s").volume_id == "v"
+    sent = started.operations()
+    asked = sent.index("GET /volumes?query")
+    assert sent[asked : asked + 3] == ["GET /volumes?query", "GET /volumes/{}", "GET /volumes/{}"]
+    with pytest.raises(NotFound):
+        array.revert_volume("v", "absent")
+    with pytest.raises(NotFound):
+        array.revert_volume("absent", "s")
 
 
 def test_a_move_is_not_what_another_move_does(lab):

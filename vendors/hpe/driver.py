@@ -181,6 +181,15 @@ class WsapiDriver(Driver):
         """GET /volumes/NAME; the array refuses to delete what is exported."""
         return objects.snapshot(self._volumes.snapshot(name))
 
+    def look_up_revert(self, volume: str, snapshot: str) -> tuple[Volume, Snapshot]:
+        """GET /volumes by both names; where that does not find both, each by its own."""
+        found = self._volumes.named(volume, snapshot)
+        if volume in found and snapshot in found:
+            base, copy = found[volume], found[snapshot]
+            if objects.is_snapshot(copy) and not objects.is_snapshot(base):
+                return objects.volume(base), objects.snapshot(copy)
+        return super().look_up_revert(volume, snapshot)
+
     def list_snapshots(self, source: VolumeRef | None = None) -> Iterable[Snapshot]:
         """GET /volumes and /vluns; the snapshots of one volume by query (sheet, 3.5)."""
         query = "" if source is None else f"copyOf EQ {source.name}"
