@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from blockdrivers.model import Protocol
+from tests.oracle.addresses import own_address
 
 Ready = Mapping[str, Any]
 
@@ -268,13 +269,10 @@ FAMILIES = (
             "MS7020G2",
             {protocol: f"{_MACROSAN}.{kind}"},
             _macrosan,
-            simulator={"host": address, "port": 12138, "tls": False, "targets_made": False},
+            simulator={"host": own_address(), "port": 12138, "tls": False, "targets_made": False},
             unproven=_ONE_POOL,
             pools=1,
         )
-        for protocol, kind, address in (
-            (Protocol.ISCSI, "MacroSANISCSIDriver", "127.0.77.2"),
-            (Protocol.FC, "MacroSANFCDriver", "127.0.77.3"),
-        )
+        for protocol, kind in ((Protocol.ISCSI, "MacroSANISCSIDriver"), (Protocol.FC, "MacroSANFCDriver"))
     ),
 )

@@ -16,10 +16,11 @@ import pytest
 from blockdrivers.model import GiB
 from blockdrivers.plugins import find_model
 from conformance.simulation.opening import open_array
+from tests.oracle.addresses import own_address
 
 SCRIPT = Path(__file__).with_name("cinder_macrosan.py")
 MODEL = "MS7020G2"
-ADDRESS, PORT = "127.0.77.1", 12138
+PORT = 12138
 """These drivers know one port of the service only."""
 PROTOCOLS = ["iscsi", "fc"]
 
@@ -68,7 +69,7 @@ PARTICULAR = {
 @cache
 def run(protocol: str) -> dict:
     python = Path(os.environ["BLOCKDRIVERS_CINDER_VENV"]) / "bin" / "python"
-    with open_array(find_model(MODEL), MODEL, host=ADDRESS, port=PORT, tls=False, targets_made=False) as array:
+    with open_array(find_model(MODEL), MODEL, host=own_address(), port=PORT, tls=False, targets_made=False) as array:
         command = [str(python), str(SCRIPT), json.dumps(array.ready), protocol]
         ended = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert ended.returncode == 0, ended.stderr[-4000:]
