@@ -522,6 +522,19 @@ def test_an_unfinished_clone_is_deleted_with_all_that_belongs_to_it(started, bac
     backend.delete_volume("v")
 
 
+def test_a_copy_that_ends_while_it_is_looked_at_leaves_no_view(lab):
+    started = lab(copy_seconds=60)
+    backend = started.open()
+    backend.create_volume("v", 2 * GiB, POOL)
+    backend.create_snapshot("s", "v")
+    for method, resource, body in COPY_STEPS:
+        started.tell(method, resource, **body)
+    started.before("GET /copy_volume.snapshot_copy_task_completed", started.array.family._array.jobs.clear)
+    backend.delete_volume("c")
+    assert started.luns() == ["bdvl-v"]
+    assert started.clean()
+
+
 def test_an_unfinished_clone_is_no_source_and_no_volume(started, backend, cut_off):
     cut_off(COPY_STEPS, 1)
     for refused in (

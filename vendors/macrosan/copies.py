@@ -7,6 +7,7 @@ that a clone makes is found by the helper name, and nothing of it by the source'
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Final
 
 from blockdrivers.deadline import note, wait_until
@@ -53,7 +54,7 @@ class Copies:
             self._client.post("copy_volume", attr="from_view", lun_name=helper, view_name=view)
             note(f"the bytes of {snapshot} are being copied to {helper}")
             wait_until(lambda: self._view_copied(helper), what=f"{helper} to have the bytes of {snapshot}")
-            self._client.delete("snapshot_view", view_name=view)
+            self._drop_view(helper)
         except REFUSALS as refused:
             self._give_up(helper, spec.name, refused)
             raise
@@ -74,10 +75,16 @@ class Copies:
         if self._client.flag("local_clone", "existence", lun=helper):
             self._client.delete("local_clone", lun=helper)
         try:
-            self._client.delete("snapshot_view", view_name=_view_name(helper))
+            self._drop_view(helper)
         except REFUSALS as refused:
             if self._view_copied(helper) is None:
                 raise Busy(f"{helper} is still being copied to, which cannot be stopped.") from refused
+            # Either there is no view, or the copy has ended between the two requests.
+            with suppress(*REFUSALS):
+                self._drop_view(helper)
+
+    def _drop_view(self, helper: str) -> None:
+        self._client.delete("snapshot_view", view_name=_view_name(helper))
 
     def _target(self, helper: str, size: int, spec: VolumeSpec) -> None:
         try:
