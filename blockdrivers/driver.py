@@ -118,6 +118,8 @@ class Capabilities:
     """Whether an exported volume gets snapshots and clones; else it is `InUse`: bytes that are copied while a host writes are of no
     one moment."""
     chap: ChapRules | None = None
+    file_format: str | None = None
+    """How disks' bytes are in the files of volumes, ``raw`` or ``qcow2``; None where volumes are LUNs."""
     export_rules: bool = False
     """Whether an export over NFS lets the host's addresses in; else that is the administrator's business."""
     list_objects: bool = True

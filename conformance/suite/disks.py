@@ -13,7 +13,7 @@ from blockdrivers.model import Export, Host
 from conformance.suite import nfsfile
 from conformance.suite.rig import Rig
 
-NEEDS = ("bytes", "data_plane", "initiator")
+NEEDS = ("bytes", "readable_files", "data_plane", "initiator")
 """What every check of bytes needs."""
 BLOCK = 64 * 1024
 """Bytes in each stamp."""

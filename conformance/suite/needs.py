@@ -93,6 +93,10 @@ FACILITIES: dict[str, tuple[Callable[[Run], bool], str]] = {
         _serves_bytes,
         "the simulated array keeps no bytes behind its volumes; that takes Debian's tgt, or nfs-ganesha and root",
     ),
+    "readable_files": (
+        lambda run: run.capabilities.file_format in {None, "raw"},
+        "these checks read raw files, and the backend keeps others",
+    ),
     "initiator": (
         lambda run: (nfsfile if run.target.protocol is Protocol.NFS else userspace).missing() is None,
         "LUNs cannot be read from this machine without qemu-storage-daemon and QEMU's iSCSI driver "

@@ -55,6 +55,7 @@ class OntapFilesDriver(FilesDriver):
             manage=True,
             group_snapshots=True,
             export_rules=self._options.export_rules,
+            file_format="raw",
             notes=(
                 "Whoever may mount a FlexVol reaches every file of it: exports say who uses a volume, export rules who may mount.",
                 "Volumes whose id is neither a UUID nor plain lower-case text are listed without it: a file has no description.",

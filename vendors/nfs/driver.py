@@ -45,6 +45,7 @@ class NfsDriver(FilesDriver):
             revert=True,
             manage=True,
             copies_in_use=self._options.server_clones,
+            file_format=self._files.format,
             notes=(
                 "Whoever may mount a share reaches every file of it: exports say who uses a volume, the server who may mount.",
                 "A revert that is cut off leaves the volume's bytes mixed until it is repeated.",
