@@ -100,11 +100,32 @@ def find_adapter(name: str) -> Adapter:
 
 
 def find_model(model: str) -> Adapter:
-    """Return the adapter that serves a model, however it is spaced or capitalised; `InvalidRequest` names near ones."""
-    known = {_folded(served): (served, adapter) for adapter in adapters().values() for served in adapter.models}
+    """Return the adapter that serves a model; see `served_model`."""
+    return served_model(model)[0]
+
+
+def served_model(model: str) -> tuple[Adapter, str]:
+    """Return the adapter that serves a model, and the model as that adapter spells it.
+
+    Spaces and capitals do not matter, and any name that the compatibility list has for the model will do. `InvalidRequest` names near
+    ones, or, where the list does not know what the model speaks, how to find out.
+    """
+    from blockdrivers import matrix  # noqa: PLC0415 - the list is read only when models are asked for
+
+    known = {_folded(served): (adapter, served) for adapter in adapters().values() for served in adapter.models}
     if (hit := known.get(_folded(model))) is not None:
-        return hit[1]
-    raise InvalidRequest(f"No adapter serves the model {model!r}; {_near(model, [served for served, _ in known.values()])}.")
+        return hit
+    rows = matrix.load().find(model)
+    for name in (name for row in rows for name in (row.model, *row.aliases)):
+        if (hit := known.get(_folded(name))) is not None:
+            return hit
+    if (probe := next((row.probe for row in rows if row.probe), None)) is not None:
+        raise InvalidRequest(
+            f"Nothing public tells what the model {model!r} speaks. `blockdrivers doctor` with the adapter {probe} only reads, and tells "
+            "whether it is that."
+        )
+    near = _near(model, [served for _, served in known.values()])
+    raise InvalidRequest(f"No adapter serves the model {model!r}; {near}.")
 
 
 def forget() -> None:

@@ -11,7 +11,7 @@ import yaml
 
 from blockdrivers.errors import InvalidRequest
 from blockdrivers.model import Protocol
-from blockdrivers.plugins import Adapter
+from blockdrivers.plugins import Adapter, served_model
 from conformance.simulation.dataplane import ServedPlane
 from conformance.simulation.fc.fabric import Fabric, FcTarget
 from conformance.simulation.fc.plane import FcPlane
@@ -124,6 +124,7 @@ def _with_fc(iscsi: plane.IscsiPlane, target: FcTarget) -> FcPlane:
 
 
 def _spelled(model: str, models: tuple[str, ...]) -> str:
-    """Return the model as the compatibility list spells it."""
+    """Return the model as its adapter spells it."""
     folded = "".join(model.split()).casefold()
-    return next(known for known in models if "".join(known.split()).casefold() == folded)
+    known = next((known for known in models if "".join(known.split()).casefold() == folded), None)
+    return known or served_model(model)[1]

@@ -20,6 +20,24 @@ def test_a_model_is_found_however_it_is_spelt(spelling):
     assert plugins.find_model(spelling).name == "huawei-oceanstor"
 
 
+@pytest.mark.parametrize(
+    ("name", "adapter", "served"),
+    [
+        ("CF8820", "h3c-cf-wsapi", "ConvergedFabric 8820 Storage"),
+        ("Huawei OceanStor 5500 V5", "huawei-oceanstor", "OceanStor 5500 V5"),
+        ("NetApp FAS8200", "netapp-ontap", "FAS8200"),
+    ],
+)
+def test_any_name_of_the_compatibility_list_will_do(name, adapter, served):
+    found, spelled = plugins.served_model(name)
+    assert (found.name, spelled) == (adapter, served)
+
+
+def test_a_model_whose_protocol_nobody_knows_gets_its_probe():
+    with pytest.raises(InvalidRequest, match="doctor` with the adapter h3c-cf-wsapi"):
+        plugins.find_model("ConvergedFabric 5040")
+
+
 def test_an_unknown_model_gets_near_ones():
     with pytest.raises(InvalidRequest, match="OceanStor 5500 V5"):
         plugins.find_model("OceanStor 5500 V55")
