@@ -7,42 +7,18 @@ from __future__ import annotations
 
 import copy
 import json
-import os
-import subprocess
 import sys
 import tempfile
-import urllib.request
 from pathlib import Path
 from unittest import mock
 
-for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
-    os.environ.pop(name, None)
+from lab import CONNECTOR, IQN, POOL, SECOND, Lab, holds, io, lun
 
-from cinder import context, coordination, objects
-
-objects.register_all()
+from cinder import objects
 from cinder.objects import fields
-from cinder.volume import configuration, volume_types
-from cinder.volume import driver as base_driver
+from cinder.volume import volume_types
 from cinder.volume.drivers.huawei import huawei_driver
-from oslo_config import cfg
 
-IQN = "iqn.1994-05.org.example:cmp01"
-WWPNS = ["21000024ff000001", "21000024ff000002"]
-CONNECTOR = {
-    "initiator": IQN,
-    "wwpns": WWPNS,
-    "wwnns": ["20000024ff000001"],
-    "host": "cmp01",
-    "ip": "127.0.0.1",
-    "multipath": True,
-}
-SECOND = CONNECTOR | {
-    "initiator": "iqn.1994-05.org.example:cmp02",
-    "wwpns": ["21000024ff000003", "21000024ff000004"],
-    "host": "cmp02",
-}
-POOL = "pool_a"
 XML = """<?xml version="1.0"?>
 <config><Storage><Product>{product}</Product><Protocol>{protocol}</Protocol><RestURL>{url}</RestURL>
 <UserName>{username}</UserName><UserPassword>{password}</UserPassword></Storage>
@@ -51,89 +27,22 @@ XML = """<?xml version="1.0"?>
 <iSCSI><DefaultTargetIP>{portal}</DefaultTargetIP>{chap}</iSCSI></config>"""
 
 
-class Lab:
-    """The driver and the counters."""
-
-    def __init__(self, ready: dict, protocol: str, *, chap: bool = False) -> None:
-        self.ready = ready
-        self.trips: dict[str, int] = {}
-        self.seen: dict[str, object] = {}
-        self.context = context.get_admin_context()
-        management = ready["management"]
-        folder = Path(tempfile.mkdtemp())
-        file = folder / "huawei.xml"
-        file.write_text(
-            XML.format(
-                product="Dorado" if "V6" in ready["model"] else "V3",
-                protocol={"iscsi": "iSCSI", "fc": "FC"}[protocol],
-                portal=ready["iscsi"][0]["portal"].partition(":")[0],
-                chap=f'<Initiator Name="{IQN}" CHAPinfo="chapuser;chap-secret-12"/>' if chap else "",
-                **{key: management[key] for key in ("url", "username", "password")},
-            )
+def driver_of(ready: dict, protocol: str, *, chap: bool = False) -> Lab:
+    """Return a driver with a configuration file of its own, which it rewrites."""
+    file = Path(tempfile.mkdtemp()) / "huawei.xml"
+    file.write_text(
+        XML.format(
+            product="Dorado" if "V6" in ready["model"] else "V3",
+            protocol={"iscsi": "iSCSI", "fc": "FC"}[protocol],
+            portal=ready["iscsi"][0]["portal"].partition(":")[0],
+            chap=f'<Initiator Name="{IQN}" CHAPinfo="chapuser;chap-secret-12"/>' if chap else "",
+            **{key: ready["management"][key] for key in ("url", "username", "password")},
         )
-        (folder / "cinder.conf").write_text(
-            f"[huawei]\nvolume_backend_name = huawei\ncinder_huawei_conf_file = {file}\n"
-            f"[coordination]\nbackend_url = file://{folder}/tooz\n[oslo_concurrency]\nlock_path = {folder}/locks\n"
-        )
-        cfg.CONF(["--config-file", str(folder / "cinder.conf")], project="cinder")
-        config = configuration.Configuration(base_driver.volume_opts, config_group="huawei")
-        coordination.COORDINATOR.start()
-        kind = huawei_driver.HuaweiISCSIDriver if protocol == "iscsi" else huawei_driver.HuaweiFCDriver
-        self.driver = kind(configuration=config, db=mock.Mock(), host="lab@huawei")
-        self.run("do_setup", self.driver.do_setup, self.context)
-        self.driver.check_for_setup_error()
-        self.seen["pools"] = [pool["pool_name"] for pool in self.run("stats", self.driver.get_volume_stats, True)["pools"]]
-
-    def run(self, title: str, step, *arguments):
-        urllib.request.urlopen(urllib.request.Request(f"{self.ready['control']}/counters", method="DELETE"), timeout=10).read()
-        answer = step(*arguments)
-        with urllib.request.urlopen(f"{self.ready['control']}/counters", timeout=10) as counters:
-            self.trips[title] = json.load(counters)["requests"]
-        return answer
-
-    def volume(self, number: int, size: int = 1):
-        return objects.Volume(
-            context=self.context,
-            id=f"00000000-0000-4000-8000-{number:012d}",
-            _name_id=None,
-            size=size,
-            host=f"lab@huawei#{POOL}",
-            status="available",
-            volume_type_id=None,
-            volume_type=None,
-            metadata={},
-            admin_metadata={},
-            provider_location=None,
-            multiattach=False,
-            group_id=None,
-            group=None,
-            consistencygroup_id=None,
-            encryption_key_id=None,
-            replication_driver_data=None,
-            replication_status=None,
-            volume_attachment=objects.VolumeAttachmentList(objects=[]),
-            display_name="",
-            project_id="p",
-        )
-
-    def snapshot(self, number: int, volume):
-        return objects.Snapshot(
-            context=self.context,
-            id=f"00000000-0000-4000-9000-{number:012d}",
-            volume_id=volume.id,
-            volume_size=volume.size,
-            volume=volume,
-            provider_location=None,
-            metadata={},
-            status="available",
-            display_name="",
-        )
-
-    def create(self, title: str, step, volume, *rest):
-        update = self.run(title, step, volume, *rest)
-        for key, value in (update or {}).items():
-            setattr(volume, key, value)
-        return volume
+    )
+    kind = huawei_driver.HuaweiISCSIDriver if protocol == "iscsi" else huawei_driver.HuaweiFCDriver
+    lab = Lab(ready, kind, {"cinder_huawei_conf_file": file})
+    lab.seen["pools"] = [pool["pool_name"] for pool in lab.run("stats", lab.driver.get_volume_stats, True)["pools"]]
+    return lab
 
 
 def life(lab: Lab) -> None:
@@ -158,18 +67,13 @@ def connections(lab: Lab, volume, second, snapshot) -> None:
     first = lab.run("first attach", driver.initialize_connection, volume, CONNECTOR)
     lab.seen["connection"] = first["data"]
     again = lab.run("attach, known host", driver.initialize_connection, second, CONNECTOR)
-    lab.seen["second lun differs"] = _lun(first) != _lun(again)
+    lab.seen["second lun differs"] = lun(first) != lun(again)
     lab.run("second host", driver.initialize_connection, volume, SECOND)
     lab.run("second host detach", driver.terminate_connection, volume, SECOND)
     lab.run("snapshot attach", driver.initialize_connection_snapshot, snapshot, CONNECTOR)
     lab.run("snapshot detach", driver.terminate_connection_snapshot, snapshot, CONNECTOR)
     lab.run("detach", driver.terminate_connection, second, CONNECTOR)
     lab.run("last detach", driver.terminate_connection, volume, CONNECTOR)
-
-
-def _lun(connection: dict) -> object:
-    data = connection["data"]
-    return data.get("target_lun", data.get("target_luns"))
 
 
 def typed(lab: Lab) -> None:
@@ -187,10 +91,10 @@ def typed(lab: Lab) -> None:
         mock.patch("cinder.volume.qos_specs.get_qos_specs", lambda _c, _i: copy.deepcopy(specs["qos_specs"])),
     ):
         volume = lab.create("create with QoS", lab.driver.create_volume, _with_type(lab, lab.volume(11), "gold"))
-        lab.seen["qos"] = _state(lab)["qos"]
+        lab.seen["qos"] = lab.state()["qos"]
         none = {"consumer": (None, None), "maxIOPS": ("1000", None), "IOType": ("2", None)}
         diff = {"encryption": {}, "qos_specs": none, "extra_specs": {}}
-        host = {"host": f"lab@huawei#{POOL}", "capabilities": _capabilities(lab)}
+        host = {"host": f"lab@lab#{POOL}", "capabilities": _capabilities(lab)}
         lab.seen["retyped"] = bool(lab.run("retype in place", lab.driver.retype, lab.context, volume, kinds["plain"], diff, host))
         lab.run("delete retyped", lab.driver.delete_volume, volume)
 
@@ -210,12 +114,12 @@ def managed(lab: Lab) -> None:
     """Take over a LUN and a snapshot."""
     driver = lab.driver
     original = lab.create("create to manage", driver.create_volume, lab.volume(21))
-    name = next(item["name"] for item in _state(lab)["volumes"])
+    name = next(item["name"] for item in lab.state()["volumes"])
     existing = {"source-name": name}
     lab.seen["managed size"] = driver.manage_existing_get_size(lab.volume(22), existing)
     taken = lab.create("manage", driver.manage_existing, lab.volume(22), existing)
     snapshot = lab.create("snapshot to manage", driver.create_snapshot, lab.snapshot(22, taken))
-    names = {"source-name": next(item["name"] for item in _state(lab)["snapshots"])}
+    names = {"source-name": next(item["name"] for item in lab.state()["snapshots"])}
     other = lab.snapshot(23, taken)
     lab.seen["managed snapshot size"] = driver.manage_existing_snapshot_get_size(other, names)
     lab.create("manage snapshot", driver.manage_existing_snapshot, other, names)
@@ -232,7 +136,7 @@ def groups(lab: Lab) -> None:
             context=lab.context,
             id="00000000-0000-4000-a000-000000000001",
             status=fields.GroupStatus.AVAILABLE,
-            host="lab@huawei",
+            host="lab@lab",
             volumes=objects.VolumeList(objects=[]),
             volume_types=objects.VolumeTypeList(objects=[]),
         )
@@ -242,7 +146,7 @@ def groups(lab: Lab) -> None:
         _, updates = lab.run("group snapshot", driver.create_group_snapshot, lab.context, group_snapshot, snapshots)
         for snapshot, update in zip(snapshots, updates, strict=True):
             snapshot.provider_location = update.get("provider_location")
-        lab.seen["group snapshots active"] = [item["active"] for item in _state(lab)["snapshots"]]
+        lab.seen["group snapshots active"] = [item["active"] for item in lab.state()["snapshots"]]
         copies = [lab.volume(40 + number) for number in (1, 2)]
         _, made = lab.run(
             "group from snapshot", driver.create_group_from_src, lab.context, group, copies, group_snapshot, snapshots
@@ -259,66 +163,41 @@ def contents(lab: Lab) -> None:
     driver = lab.driver
     volume = lab.create("create for bytes", driver.create_volume, lab.volume(61))
     data = driver.initialize_connection(volume, CONNECTOR)["data"]
-    _io(data, "write -P 0x41 0 1M")
+    io(data, "write -P 0x41 0 1M")
     snapshot = lab.create("snapshot of bytes", driver.create_snapshot, lab.snapshot(61, volume))
-    _io(data, "write -P 0x42 0 1M")
+    io(data, "write -P 0x42 0 1M")
     twin = lab.create("volume of bytes", driver.create_volume_from_snapshot, lab.volume(62), snapshot)
     copied = driver.initialize_connection(twin, CONNECTOR)["data"]
     lab.seen["bytes"] = {
-        "volume": _holds(data, 0x42),
-        "copy": _holds(copied, 0x41),
-        "wrong": _holds(copied, 0x42),
-        "stranger": _holds(copied, 0x41, initiator=SECOND["initiator"]),
+        "volume": holds(data, 0x42),
+        "copy": holds(copied, 0x41),
+        "wrong": holds(copied, 0x42),
+        "stranger": holds(copied, 0x41, initiator=SECOND["initiator"]),
     }
     driver.terminate_connection(twin, CONNECTOR)
-    lab.seen["bytes"]["detached"] = _holds(copied, 0x41)
+    lab.seen["bytes"]["detached"] = holds(copied, 0x41)
     driver.terminate_connection(volume, CONNECTOR)
     driver.delete_snapshot(snapshot)
     for item in (volume, twin):
         driver.delete_volume(item)
 
 
-def _io(data: dict, command: str, initiator: str = IQN) -> subprocess.CompletedProcess:
-    """Run one qemu-io command on what a connection describes."""
-    one = {key: data.get(f"target_{key}s", [data.get(f"target_{key}")])[0] for key in ("portal", "iqn", "lun")}
-    options = f"driver=iscsi,transport=tcp,portal={one['portal']},target={one['iqn']},lun={one['lun']},initiator-name={initiator}"
-    if data.get("auth_username"):
-        options += f",user={data['auth_username']},password={data['auth_password']}"
-    return subprocess.run(
-        ["qemu-io", "--image-opts", options, "-c", command, "-c", "flush"],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-
-
-def _holds(data: dict, pattern: int, **more: str) -> bool:
-    ended = _io(data, f"read -P {pattern} 0 1M", **more)
-    return ended.returncode == 0 and "read 1048576" in ended.stdout and "failed" not in ended.stdout
-
-
-def _state(lab: Lab) -> dict:
-    with urllib.request.urlopen(f"{lab.ready['control']}/state", timeout=10) as state:
-        return json.load(state)
-
-
 def main() -> None:
     ready, protocol = json.loads(sys.argv[1]), sys.argv[2]
-    lab = Lab(ready, protocol)
+    lab = driver_of(ready, protocol)
     for part in (life, typed, managed, groups, *([contents] if protocol == "iscsi" else [])):
         part(lab)
     if protocol == "iscsi":
-        with_chap = Lab(ready, protocol, chap=True)
+        with_chap = driver_of(ready, protocol, chap=True)
         volume = with_chap.create("create for CHAP", with_chap.driver.create_volume, with_chap.volume(51))
         data = with_chap.run("attach with CHAP", with_chap.driver.initialize_connection, volume, CONNECTOR)["data"]
         lab.seen["chap user"] = data.get("auth_username")
         without = {key: value for key, value in data.items() if not key.startswith("auth_")}
-        lab.seen["chap"] = {"with": _holds(data, 0), "without": _holds(without, 0)}
+        lab.seen["chap"] = {"with": holds(data, 0), "without": holds(without, 0)}
         with_chap.run("detach with CHAP", with_chap.driver.terminate_connection, volume, CONNECTOR)
         with_chap.run("delete after CHAP", with_chap.driver.delete_volume, volume)
         lab.trips |= with_chap.trips
-    state = _state(lab)
+    state = lab.state()
     lab.seen["left"] = {kind: state[kind] for kind in ("volumes", "snapshots", "copies", "hosts", "groups", "mappings", "qos")}
     print(json.dumps({"seen": lab.seen, "trips": lab.trips}))
 

@@ -53,18 +53,20 @@ class Lab:
         ready: the simulator's ready line.
         kind: the driver's class.
         options: of its backend section.
+        known_hosts: lines for SSH; then, as on a volume service in production, no other host key is taken.
     """
 
-    def __init__(self, ready: dict, kind, options: dict) -> None:
+    def __init__(self, ready: dict, kind, options: dict, known_hosts: str = "") -> None:
         self.ready = ready
         self.trips: dict[str, int] = {}
+        self.verbs: dict[str, dict[str, int]] = {}
         self.seen: dict[str, object] = {}
         self.context = context.get_admin_context()
         folder = Path(tempfile.mkdtemp())
-        (folder / "known_hosts").touch()
+        (folder / "known_hosts").write_text(known_hosts)
         section = "".join(f"{name} = {value}\n" for name, value in {"volume_backend_name": "lab", **options}.items())
         (folder / "cinder.conf").write_text(
-            f"[DEFAULT]\nssh_hosts_key_file = {folder}/known_hosts\n[lab]\n{section}"
+            f"[DEFAULT]\nssh_hosts_key_file = {folder}/known_hosts\nstrict_ssh_host_key_policy = {bool(known_hosts)}\n[lab]\n{section}"
             f"[coordination]\nbackend_url = file://{folder}/tooz\n[oslo_concurrency]\nlock_path = {folder}/locks\n"
         )
         with (folder / "cinder.conf").open("a") as file:
@@ -88,8 +90,9 @@ class Lab:
         """Run one step; keep how many requests the array had from it."""
         self._control("counters", "DELETE")
         answer = step(*arguments)
-        counted = json.loads(self._control("counters"))
-        self.trips[title] = counted["requests"] - sum(counted["by_operation"].get(aside, 0) for aside in ASIDE)
+        counted = json.loads(self._control("counters"))["by_operation"]
+        self.verbs[title] = {operation: number for operation, number in counted.items() if operation not in ASIDE}
+        self.trips[title] = sum(self.verbs[title].values())
         return answer
 
     def create(self, title: str, step, item, *rest):
