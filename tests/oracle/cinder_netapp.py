@@ -11,170 +11,67 @@ import atexit
 import copy
 import hashlib
 import json
-import os
 import subprocess
 import sys
 import tempfile
-import urllib.request
 from pathlib import Path
 from unittest import mock
 
-for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
-    os.environ.pop(name, None)
+from lab import CONNECTOR, OTHER, POOL, SECOND, Lab, holds, io, lun
 
-from cinder import context, coordination, objects
-
-objects.register_all()
-from cinder import privsep
+from cinder import objects, privsep
 from cinder.objects import fields
-from cinder.volume import configuration, volume_types
-from cinder.volume import driver as base_driver
+from cinder.volume import volume_types
 from cinder.volume.drivers.netapp import common
-from oslo_config import cfg
-
-IQN = "iqn.1994-05.org.example:cmp01"
-CONNECTOR = {
-    "initiator": IQN,
-    "wwpns": ["21000024ff000001", "21000024ff000002"],
-    "wwnns": ["20000024ff000001"],
-    "host": "cmp01",
-    "ip": "127.0.0.1",
-    "multipath": True,
-    "os_type": "linux",
-}
-SECOND = CONNECTOR | {
-    "initiator": "iqn.1994-05.org.example:cmp02",
-    "wwpns": ["21000024ff000003", "21000024ff000004"],
-    "host": "cmp02",
-}
-POOL, OTHER = "pool_a", "pool_b"
-CONFIG = """[DEFAULT]
-ssh_hosts_key_file = {folder}/known_hosts
-[lab]
-volume_backend_name = lab
-volume_driver = cinder.volume.drivers.netapp.common.NetAppDriver
-netapp_storage_family = ontap_cluster
-netapp_storage_protocol = {protocol}
-netapp_server_hostname = {host}
-netapp_server_port = {port}
-netapp_transport_type = https
-netapp_ssl_cert_path = {ca_file}
-netapp_login = {username}
-netapp_password = {password}
-netapp_vserver = {vserver}
-netapp_use_legacy_client = False
-netapp_allow_zapi_fallback = False
-netapp_pool_name_search_pattern = (pool_a|pool_b)
-nfs_shares_config = {folder}/shares
-nfs_mount_point_base = {folder}/mnt
-nas_secure_file_operations = false
-nas_secure_file_permissions = false
-[database]
-connection = sqlite://
-[coordination]
-backend_url = file://{folder}/tooz
-[oslo_concurrency]
-lock_path = {folder}/locks
-"""
 
 
-class Lab:
-    """The driver and the counters."""
+def driver_of(ready: dict, protocol: str) -> Lab:
+    """Return a driver in its REST mode; over NFS, with its shares in their places already."""
+    folder = Path(tempfile.mkdtemp())
+    if protocol == "nfs":
+        bind(folder, ready)
+    there = ready["management"]
+    options = {
+        "netapp_storage_family": "ontap_cluster",
+        "netapp_storage_protocol": protocol,
+        "netapp_server_hostname": there["host"],
+        "netapp_server_port": there["port"],
+        "netapp_transport_type": "https",
+        "netapp_ssl_cert_path": there["ca_file"],
+        "netapp_login": there["username"],
+        "netapp_password": there["password"],
+        "netapp_vserver": ready["vserver"],
+        "netapp_use_legacy_client": False,
+        "netapp_allow_zapi_fallback": False,
+        "netapp_pool_name_search_pattern": f"({POOL}|{OTHER})",
+        "nfs_shares_config": folder / "shares",
+        "nfs_mount_point_base": folder / "mnt",
+        "nas_secure_file_operations": "false",
+        "nas_secure_file_permissions": "false",
+    }
+    lab = Lab(ready, common.NetAppDriver, options)
+    lab.run("first stats", lab.driver.get_volume_stats, True)
+    lab.seen["pools"] = [pool["pool_name"] for pool in lab.run("stats", lab.driver.get_volume_stats, True)["pools"]]
+    return lab
 
-    def __init__(self, ready: dict, protocol: str) -> None:
-        self.ready = ready
-        self.trips: dict[str, int] = {}
-        self.seen: dict[str, object] = {}
-        self.context = context.get_admin_context()
-        folder = Path(tempfile.mkdtemp())
-        file = folder / "cinder.conf"
-        (folder / "known_hosts").touch()
-        values = {key: ready["management"][key] for key in ("host", "port", "ca_file", "username", "password")}
-        file.write_text(CONFIG.format(folder=folder, protocol=protocol, vserver=ready["vserver"], **values))
-        self.folder = folder
-        self.volumes: dict[str, object] = {}
-        if protocol == "nfs":
-            self.bind([share for share in ready["nfs"] if share.endswith((f"/{POOL}", f"/{OTHER}"))])
-        cfg.CONF(["--config-file", str(file)], project="cinder")
-        config = configuration.Configuration(base_driver.volume_opts, config_group="lab")
-        coordination.COORDINATOR.start()
-        self.driver = common.NetAppDriver(configuration=config, db=mock.Mock(), host="lab@lab")
-        self.run("do_setup", self.driver.do_setup, self.context)
-        self.run("check_for_setup_error", self.driver.check_for_setup_error)
-        self.run("first stats", self.driver.get_volume_stats, True)
-        self.seen["pools"] = [pool["pool_name"] for pool in self.run("stats", self.driver.get_volume_stats, True)["pools"]]
 
-    def bind(self, shares: list[str]) -> None:
-        """Let the folders of these shares be mounted where the driver mounts shares."""
-        (self.folder / "shares").write_text("".join(f"{share}\n" for share in shares))
-        for share in shares:
-            place = self.folder / "mnt" / hashlib.md5(share.encode(), usedforsecurity=False).hexdigest()
-            place.mkdir(parents=True)
-            source = Path(self.ready["files_folder"]) / share.rpartition("/")[2]
-            subprocess.run(["mount", "--bind", str(source), str(place)], check=True)
-            atexit.register(subprocess.run, ["umount", "--lazy", str(place)], check=False)
+def bind(folder: Path, ready: dict) -> None:
+    """Let the folders of the pools' shares be mounted where the driver mounts shares."""
+    shares = [share for share in ready["nfs"] if share.endswith((f"/{POOL}", f"/{OTHER}"))]
+    (folder / "shares").write_text("".join(f"{share}\n" for share in shares))
+    for share in shares:
+        place = folder / "mnt" / hashlib.md5(share.encode(), usedforsecurity=False).hexdigest()
+        place.mkdir(parents=True)
+        source = Path(ready["files_folder"]) / share.rpartition("/")[2]
+        subprocess.run(["mount", "--bind", str(source), str(place)], check=True)
+        atexit.register(subprocess.run, ["umount", "--lazy", str(place)], check=False)
 
-    def run(self, title: str, step, *arguments):
-        urllib.request.urlopen(urllib.request.Request(f"{self.ready['control']}/counters", method="DELETE"), timeout=10).read()
-        answer = step(*arguments)
-        with urllib.request.urlopen(f"{self.ready['control']}/counters", timeout=10) as counters:
-            self.trips[title] = json.load(counters)["requests"]
-        return answer
 
-    def volume(self, number: int, size: int = 1, pool: str = POOL):
-        return objects.Volume(
-            context=self.context,
-            id=f"00000000-0000-4000-8000-{number:012d}",
-            _name_id=None,
-            size=size,
-            host=f"lab@lab#{pool}",
-            status="available",
-            volume_type_id=None,
-            volume_type=None,
-            metadata={},
-            admin_metadata={},
-            provider_location=None,
-            provider_auth=None,
-            multiattach=False,
-            group_id=None,
-            group=None,
-            consistencygroup_id=None,
-            encryption_key_id=None,
-            replication_driver_data=None,
-            replication_status=None,
-            volume_attachment=objects.VolumeAttachmentList(objects=[]),
-            display_name="",
-            project_id="p",
-        )
-
-    def snapshot(self, number: int, volume):
-        return objects.Snapshot(
-            context=self.context,
-            id=f"00000000-0000-4000-9000-{number:012d}",
-            volume_id=volume.id,
-            volume_size=volume.size,
-            volume=volume,
-            provider_location=None,
-            metadata={},
-            status="available",
-            display_name="",
-        )
-
-    def create(self, title: str, step, volume, *rest):
-        update = self.run(title, step, volume, *rest)
-        for key, value in (update or {}).items():
-            setattr(volume, key, value)
-        return volume
-
-    def attach(self, title: str, volume, connector: dict) -> dict:
-        """Do as the volume manager: the export first, which tells where the volume is."""
-        for key, value in (self.driver.create_export(self.context, volume, connector) or {}).items():
-            setattr(volume, key, value)
-        return self.run(title, self.driver.initialize_connection, volume, connector)
-
-    def state(self) -> dict:
-        with urllib.request.urlopen(f"{self.ready['control']}/state", timeout=10) as state:
-            return json.load(state)
+def attach(lab: Lab, title: str, volume, connector: dict) -> dict:
+    """Do as the volume manager: the export first, which tells where the volume is."""
+    for key, value in (lab.driver.create_export(lab.context, volume, connector) or {}).items():
+        setattr(volume, key, value)
+    return lab.run(title, lab.driver.initialize_connection, volume, connector)
 
 
 def life(lab: Lab) -> None:
@@ -197,20 +94,15 @@ def life(lab: Lab) -> None:
 def connections(lab: Lab, volume, second) -> None:
     """Both connection kinds, two hosts."""
     driver = lab.driver
-    first = lab.attach("first attach", volume, CONNECTOR)
+    first = attach(lab, "first attach", volume, CONNECTOR)
     lab.seen["connection"] = first["data"]
-    again = lab.attach("attach, known host", second, CONNECTOR)
-    lab.seen["second lun differs"] = _lun(first) != _lun(again)
-    lab.attach("second host", volume, SECOND)
+    again = attach(lab, "attach, known host", second, CONNECTOR)
+    lab.seen["second lun differs"] = lun(first) != lun(again)
+    attach(lab, "second host", volume, SECOND)
     lab.run("second host detach", driver.terminate_connection, volume, SECOND)
     lab.run("detach", driver.terminate_connection, second, CONNECTOR)
     lab.run("last detach", driver.terminate_connection, volume, CONNECTOR)
     lab.seen["mappings"] = lab.state()["mappings"]
-
-
-def _lun(connection: dict) -> object:
-    data = connection["data"]
-    return data.get("target_lun", data.get("target_luns"))
 
 
 def typed(lab: Lab) -> None:
@@ -289,42 +181,24 @@ def contents(lab: Lab) -> None:
     """The bytes behind what this driver maps: written, kept in a snapshot, copied out of it, and out of reach after a detach."""
     driver = lab.driver
     volume = lab.create("create for bytes", driver.create_volume, lab.volume(61))
-    data = lab.attach("attach for bytes", volume, CONNECTOR)["data"]
-    _io(data, "write -P 0x41 0 1M")
+    data = attach(lab, "attach for bytes", volume, CONNECTOR)["data"]
+    io(data, "write -P 0x41 0 1M")
     snapshot = lab.create("snapshot of bytes", driver.create_snapshot, lab.snapshot(61, volume))
-    _io(data, "write -P 0x42 0 1M")
+    io(data, "write -P 0x42 0 1M")
     twin = lab.create("volume of bytes", driver.create_volume_from_snapshot, lab.volume(62), snapshot)
-    copied = lab.attach("attach copy", twin, CONNECTOR)["data"]
+    copied = attach(lab, "attach copy", twin, CONNECTOR)["data"]
     lab.seen["bytes"] = {
-        "volume": _holds(data, 0x42),
-        "copy": _holds(copied, 0x41),
-        "wrong": _holds(copied, 0x42),
-        "stranger": _holds(copied, 0x41, initiator=SECOND["initiator"]),
+        "volume": holds(data, 0x42),
+        "copy": holds(copied, 0x41),
+        "wrong": holds(copied, 0x42),
+        "stranger": holds(copied, 0x41, initiator=SECOND["initiator"]),
     }
     driver.terminate_connection(twin, CONNECTOR)
-    lab.seen["bytes"]["detached"] = _holds(copied, 0x41)
+    lab.seen["bytes"]["detached"] = holds(copied, 0x41)
     driver.terminate_connection(volume, CONNECTOR)
     driver.delete_snapshot(snapshot)
     for item in (volume, twin):
         driver.delete_volume(item)
-
-
-def _io(data: dict, command: str, initiator: str = IQN) -> subprocess.CompletedProcess:
-    """Run one qemu-io command on what a connection describes."""
-    one = {key: data.get(f"target_{key}s", [data.get(f"target_{key}")])[0] for key in ("portal", "iqn", "lun")}
-    options = f"driver=iscsi,transport=tcp,portal={one['portal']},target={one['iqn']},lun={one['lun']},initiator-name={initiator}"
-    return subprocess.run(
-        ["qemu-io", "--image-opts", options, "-c", command, "-c", "flush"],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-
-
-def _holds(data: dict, pattern: int, **more: str) -> bool:
-    ended = _io(data, f"read -P {pattern} 0 1M", **more)
-    return ended.returncode == 0 and "read 1048576" in ended.stdout and "failed" not in ended.stdout
 
 
 def files(lab: Lab) -> None:
@@ -335,7 +209,6 @@ def files(lab: Lab) -> None:
     def volume(number: int, size: int = 1):
         made = lab.volume(number, size, share)
         made.provider_location = share
-        lab.volumes[made.id] = made
         return made
 
     def path(item) -> Path:
@@ -369,7 +242,7 @@ def files(lab: Lab) -> None:
 
 def main() -> None:
     ready, protocol = json.loads(sys.argv[1]), sys.argv[2]
-    lab = Lab(ready, protocol)
+    lab = driver_of(ready, protocol)
     if protocol == "nfs":
         # This process is root's: it needs no helper for what takes root.
         privsep.sys_admin_pctxt.set_client_mode(False)
