@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
@@ -169,3 +169,16 @@ def doors_of(family: Family) -> Sequence[Door]:
     if isinstance(family, HttpFamily):
         return (HttpDoor(family, family.management_path),)
     raise TypeError(f"{type(family).__name__} has no doors; see conformance.simulation.family")
+
+
+def client_facts(pools: Iterable[str], portals: Sequence[Mapping[str, Any]], wwpns: Sequence[str], **more: Any) -> dict[str, Any]:
+    """Return what `Family.ready` tells of an array of LUNs.
+
+    Args:
+        pools: their names.
+        portals: of iSCSI, each with its ``portal`` (``ip:port``) and what else clients of the family need.
+        wwpns: of the FC ports.
+        more: what the family tells besides, in place of what stands here.
+    """
+    names = {"iscsi": [portal["portal"] for portal in portals], "fc": list(wwpns)}
+    return {"pools": list(pools), "iscsi": list(portals), "fc": list(wwpns), "nfs": [], "ports": names, **more}

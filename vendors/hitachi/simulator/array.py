@@ -11,7 +11,7 @@ from typing import Any
 
 from conformance.simulation.dataplane import DataPlane, Identity
 from conformance.simulation.engine import Array
-from conformance.simulation.family import Request, Response
+from conformance.simulation.family import Request, Response, client_facts
 from vendors.hitachi.simulator import codes, wire
 from vendors.hitachi.simulator.codes import Failure, Fault, Refusal
 from vendors.hitachi.simulator.copies import Copies
@@ -202,18 +202,13 @@ class Vsp:
             if port.iscsi
         ]
         wwns = [port.address for port in self._hosts.ports.values() if not port.iscsi]
-        return {
-            "pools": [pool.name for pool in self._array.pools.values()],
-            "iscsi": portals,
-            "fc": wwns,
-            "nfs": [],
-            "storage_id": self.storage_id,
-            "ports": {
-                "iscsi": [port.id for port in self._hosts.ports.values() if port.iscsi],
-                "fc": [port.id for port in self._hosts.ports.values() if not port.iscsi],
-            },
-            "options": {"storage_id": self.storage_id},
+        ports = {
+            "iscsi": [port.id for port in self._hosts.ports.values() if port.iscsi],
+            "fc": [port.id for port in self._hosts.ports.values() if not port.iscsi],
         }
+        pools = [pool.name for pool in self._array.pools.values()]
+        known = {"storage_id": self.storage_id}
+        return client_facts(pools, portals, wwns, ports=ports, options=known, **known)
 
     def state(self) -> Mapping[str, Any]:
         """Return every object, by kind."""

@@ -11,7 +11,7 @@ from typing import Any
 
 from conformance.simulation.dataplane import DataPlane
 from conformance.simulation.engine import Array, OutOfSpace
-from conformance.simulation.family import Request, Response
+from conformance.simulation.family import Request, Response, client_facts
 from vendors.hpe.simulator import codes, wire
 from vendors.hpe.simulator.copies import Copies
 from vendors.hpe.simulator.cpgs import Cpgs
@@ -220,13 +220,7 @@ class StoreServ:
     def ready(self) -> Mapping[str, Any]:
         """Return pools, portals and FC ports."""
         portals, wwpns = self._ports.portals(), list(self._ports.fc.values())
-        return {
-            "pools": [pool.name for pool in self._array.pools.values()],
-            "iscsi": portals,
-            "fc": wwpns,
-            "nfs": [],
-            "ports": {"iscsi": [portal["portal"] for portal in portals], "fc": wwpns},
-        }
+        return client_facts([pool.name for pool in self._array.pools.values()], portals, wwpns)
 
     def state(self) -> Mapping[str, Any]:
         """Return every object, by kind."""

@@ -11,7 +11,7 @@ from typing import Any
 
 from conformance.simulation.dataplane import DataPlane
 from conformance.simulation.engine import Array, OutOfLuns, OutOfSpace
-from conformance.simulation.family import Request, Response
+from conformance.simulation.family import Request, Response, client_facts
 from vendors.huawei.simulator import codes, wire
 from vendors.huawei.simulator.copies import Copies
 from vendors.huawei.simulator.hosts import Hosts
@@ -166,13 +166,7 @@ class OceanStor:
     def ready(self) -> Mapping[str, Any]:
         """Return pools, portals and FC ports."""
         portals, wwpns = self._hosts.portals(), self._hosts.target_wwpns()
-        return {
-            "pools": [pool.name for pool in self._array.pools.values()],
-            "iscsi": portals,
-            "fc": wwpns,
-            "nfs": [],
-            "ports": {"iscsi": [portal["portal"] for portal in portals], "fc": wwpns},
-        }
+        return client_facts([pool.name for pool in self._array.pools.values()], portals, wwpns)
 
     def state(self) -> Mapping[str, Any]:
         """Return every object, by kind."""

@@ -11,7 +11,7 @@ from typing import Any
 from conformance.simulation.controller import Cut
 from conformance.simulation.dataplane import DataPlane, Identity
 from conformance.simulation.engine import Array, OutOfSpace
-from conformance.simulation.family import Request, Response
+from conformance.simulation.family import Request, Response, client_facts
 from vendors.macrosan.simulator import wire
 from vendors.macrosan.simulator.copies import Copies
 from vendors.macrosan.simulator.hosts import Hosts
@@ -158,14 +158,8 @@ class MacroSan:
     def ready(self) -> Mapping[str, Any]:
         """Return pools, portals and FC ports; a backend has to be told the pools, which the interface does not list."""
         pools = [pool.name for pool in self._array.pools.values()]
-        return {
-            "pools": pools,
-            "iscsi": self._ports.portals(),
-            "fc": self._ports.wwpns(),
-            "nfs": [],
-            "ports": {"iscsi": self._ports.names("iscsi"), "fc": self._ports.names("fc")},
-            "options": {"pools": pools},
-        }
+        ports = {kind: self._ports.names(kind) for kind in ("iscsi", "fc")}
+        return client_facts(pools, self._ports.portals(), self._ports.wwpns(), ports=ports, options={"pools": pools})
 
     def state(self) -> Mapping[str, Any]:
         """Return every object, by kind."""

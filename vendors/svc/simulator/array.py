@@ -11,7 +11,7 @@ from typing import Any, Final
 from conformance.simulation.dataplane import DataPlane
 from conformance.simulation.engine import OutOfLuns, OutOfSpace
 from conformance.simulation.family import Command as Line
-from conformance.simulation.family import Door, HttpDoor, Output, SshDoor
+from conformance.simulation.family import Door, HttpDoor, Output, SshDoor, client_facts
 from vendors.svc.simulator import codes, shell
 from vendors.svc.simulator.codes import Refusal
 from vendors.svc.simulator.engine import Engine
@@ -130,13 +130,7 @@ class SvcArray:
     def ready(self) -> Mapping[str, Any]:
         """Return pools, portals and FC ports."""
         portals, wwpns = self._system.portals(), self._system.target_wwpns()
-        return {
-            "pools": [pool.name for pool in self._state.array.pools.values()],
-            "iscsi": portals,
-            "fc": wwpns,
-            "nfs": [],
-            "ports": {"iscsi": [portal["portal"] for portal in portals], "fc": wwpns},
-        }
+        return client_facts([pool.name for pool in self._state.array.pools.values()], portals, wwpns)
 
     def state(self) -> Mapping[str, Any]:
         """Return every object, by kind."""

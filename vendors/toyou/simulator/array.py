@@ -10,7 +10,7 @@ from typing import Any
 
 from conformance.simulation.dataplane import DataPlane
 from conformance.simulation.engine import Array, OutOfSpace
-from conformance.simulation.family import Command, Output, SshDoor
+from conformance.simulation.family import Command, Output, SshDoor, client_facts
 from vendors.toyou.simulator import keys, wire
 from vendors.toyou.simulator.copies import Copies
 from vendors.toyou.simulator.keys import Refusal
@@ -132,15 +132,8 @@ class Acs5000:
         """Return pools and ports."""
         pools = list(self._options.pools)
         portals, wwpns = self._system.portals(), self._system.wwpns()
-        return {
-            "pools": pools,
-            "iscsi": portals,
-            "fc": wwpns,
-            "nfs": [],
-            "ports": {"iscsi": [portal["portal"] for portal in portals], "fc": wwpns},
-            # No command lists the pools, so a backend has to be told.
-            "options": {"pools": pools},
-        }
+        # No command lists the pools, so a backend has to be told.
+        return client_facts(pools, portals, wwpns, options={"pools": pools})
 
     def state(self) -> Mapping[str, Any]:
         """Return every object, by kind."""
