@@ -27,6 +27,7 @@ class Family:
         section: from what the simulator tells, the protocol and a private folder to the options of the backend's section; an option
             that begins with ``DEFAULT.`` is for that section.
         limits: check -> why that driver, not the simulator, fails it; ``check:protocol`` for one protocol only.
+        racy: check -> why that driver fails it now and then.
         unproven: check -> why it cannot be run on that driver.
         simulator: options for the simulated array.
         extra_specs: of the volume type.
@@ -41,6 +42,7 @@ class Family:
     classes: Mapping[Protocol, str]
     section: Callable[[Ready, Protocol, Path], Mapping[str, object]]
     limits: Mapping[str, str] = field(default_factory=dict)
+    racy: Mapping[str, str] = field(default_factory=dict)
     unproven: Mapping[str, str] = field(default_factory=dict)
     simulator: Mapping[str, object] = field(default_factory=dict)
     extra_specs: Mapping[str, str] = field(default_factory=dict)
@@ -188,9 +190,14 @@ def _storeserv(ready: Ready, protocol: Protocol, folder: Path) -> Mapping[str, o
     }
 
 
+_HPE_LEAVES = "it copies from a temporary snapshot, and leaves that until its time is up or the source is deleted"
 _HPE_LIMITS = {
-    "clone.volume": "it copies from a temporary snapshot, and leaves that until its time is up or the source is deleted"
+    "clone.volume": _HPE_LEAVES,
+    "clone.leftovers": _HPE_LEAVES,
+    "fault.pool_full": f"a volume that it makes from a snapshot is a snapshot, and takes no room; {_HPE_LEAVES}",
+    "revert.exported": "it asks for a revert that the array does off line only, with the volume exported to nobody",
 }
+_HPE_RACY = {"concurrency.volumes": "of two first exports to one host at once one may fail: both make the host"}
 _NETAPP = "cinder.volume.drivers.netapp.common.NetAppDriver"
 _TOYOU = "cinder.volume.drivers.toyou.acs5000"
 _IBM = "cinder.volume.drivers.ibm.storwize_svc"
@@ -232,6 +239,9 @@ FAMILIES = (
         {Protocol.ISCSI: f"{_HPE}.hpe_3par_iscsi.HPE3PARISCSIDriver", Protocol.FC: f"{_HPE}.hpe_3par_fc.HPE3PARFCDriver"},
         _storeserv,
         limits=_HPE_LIMITS,
+        racy=_HPE_RACY,
+        # That driver does not wait for the end of a copy: until then its source neither grows nor is copied again.
+        simulator={"copy_seconds": 0.01},
     ),
     Family(
         "FlashSystem 9100",
@@ -240,6 +250,8 @@ FAMILIES = (
             Protocol.FC: f"{_IBM}.storwize_svc_fc.StorwizeSVCFCDriver",
         },
         _storwize,
+        # That driver does not wait for the end of a revert, and refuses another one until then.
+        simulator={"copy_seconds": 0.01},
         from_lun_0=True,
     ),
     Family(
@@ -269,6 +281,7 @@ FAMILIES = (
             "MS7020G2",
             {protocol: f"{_MACROSAN}.{kind}"},
             _macrosan,
+            limits={"export.snapshot": "it has the calls for that, and implements none of them"},
             simulator={"host": own_address(), "port": 12138, "tls": False, "targets_made": False},
             unproven=_ONE_POOL,
             pools=1,

@@ -44,9 +44,11 @@ def test_the_suite_passes_but_for_what_that_driver_cannot(family: Family, protoc
     failed = {outcome.check.id: outcome.detail for outcome in outcomes if outcome.result is Result.FAILED}
     not_run = {outcome.check.id: outcome.detail for outcome in outcomes if outcome.result is Result.NOT_RUN}
     known = family.known_limits(protocol).keys() & chosen
-    unexpected = {name: detail[:1500] for name, detail in failed.items() if name not in known}
+    unexpected = {name: detail[:1500] for name, detail in failed.items() if name not in {*known, *family.racy}}
     assert not unexpected, f"{len(unexpected)} checks failed: {unexpected}"
-    assert set(failed) == known, f"listed as a limit of the driver, but passed: {sorted(known - failed.keys())}"
+    assert failed.keys() - family.racy.keys() == known, (
+        f"listed as a limit of the driver, but passed: {sorted(known - failed.keys())}"
+    )
     assert set(not_run) == (family.unproven.keys() & chosen), f"not run: {not_run}"
     passed = [outcome for outcome in outcomes if outcome.result is Result.PASSED]
     assert len(passed) >= len(chosen) // 2, f"only {len(passed)} of {len(chosen)} checks passed; most do not seem to apply"

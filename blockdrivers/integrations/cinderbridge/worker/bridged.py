@@ -298,19 +298,27 @@ class Bridged:
         with self._exported(source, snapshot) as (record, attached):
             self._driver.validate_connector(connector)
             attachment = self._records.attach(attached, host)
-            admin = self._records.context
-            if snapshot:
-                _update(record, self._driver.create_export_snapshot(admin, record, connector))
-                told = self._driver.initialize_connection_snapshot(record, connector)
-            else:
-                _update(record, self._driver.create_export(admin, record, connector))
-                told = self._driver.initialize_connection(record, connector)
-            connection: Plain = json.loads(json.dumps(told, default=str))
+            # A call that fails is undone with what it was made with.
             attachment.connector = connector
+            attachment.save()
+            try:
+                told = self._connect(record, connector, snapshot=snapshot)
+            except NotImplementedError:
+                self._records.detach(attachment)
+                raise
+            connection: Plain = json.loads(json.dumps(told, default=str))
             attachment.connection_info = connection
             attachment.attach_status = "attached"
             attachment.save()
             return connection
+
+    def _connect(self, record: Any, connector: Plain, *, snapshot: bool) -> Any:
+        admin = self._records.context
+        if snapshot:
+            _update(record, self._driver.create_export_snapshot(admin, record, connector))
+            return self._driver.initialize_connection_snapshot(record, connector)
+        _update(record, self._driver.create_export(admin, record, connector))
+        return self._driver.initialize_connection(record, connector)
 
     def do_unexport(self, source: Plain, snapshot: bool, host: str, connector: Plain) -> None:
         """Disconnect a host."""
