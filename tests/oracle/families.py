@@ -220,6 +220,7 @@ _HBSD_LIMITS = dict.fromkeys(
     _HBSD_AGAIN,
 ) | dict.fromkeys(("clone.larger", "data.clone", "data.sequences", "fault.pool_full"), _HBSD_LARGER)
 _ONE_POOL = dict.fromkeys(("clone.pool", "volume.create.differs.pool"), "it can be told of one pool only")
+_NO_SNAPSHOT_EXPORTS = "it has the calls that attach snapshots, and implements none of them"
 _MACROSAN = "cinder.volume.drivers.macrosan.driver"
 _HITACHI = "cinder.volume.drivers.hitachi"
 
@@ -281,7 +282,7 @@ FAMILIES = (
             "MS7020G2",
             {protocol: f"{_MACROSAN}.{kind}"},
             _macrosan,
-            limits={"export.snapshot": "it has the calls for that, and implements none of them"},
+            limits=dict.fromkeys(("export.snapshot", "dependants.snapshot_exports"), _NO_SNAPSHOT_EXPORTS),
             simulator={"host": own_address(), "port": 12138, "tls": False, "targets_made": False},
             unproven=_ONE_POOL,
             pools=1,
