@@ -34,8 +34,7 @@ from vendors.macrosan import objects
 from vendors.macrosan.client import REFUSALS, DevopClient
 from vendors.macrosan.copies import Copies
 from vendors.macrosan.luns import Luns
-from vendors.macrosan.mapping import MAX_LUN, Pair
-from vendors.macrosan.mapping import Mapping as LunMapping
+from vendors.macrosan.mapping import MAX_LUN, LunMapping, Pair
 from vendors.macrosan.options import MacroSanOptions
 from vendors.macrosan.ports import Ports
 from vendors.macrosan.raids import RaidSets

@@ -43,7 +43,7 @@ class Pair:
         return {"initr_wwn": self.initiator, "tgt_port_name": self.port.target}
 
 
-class Mapping:
+class LunMapping:
     """What initiators see."""
 
     def __init__(self, client: DevopClient, luns: Luns, ports: Ports) -> None:
