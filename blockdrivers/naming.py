@@ -27,6 +27,9 @@ from blockdrivers.errors import InvalidRequest
 MAX_ID_LENGTH = 128
 """Characters in a caller's id: the volume service's own limit for names."""
 
+KEPT = ";kept"
+"""Ends the description of an object that a call was told of which had not made it: its maker may not take it back any more."""
+
 _MARK = "bd"
 _PREFIX_LENGTH = 5
 _BASE32_UUID = 26
@@ -86,7 +89,7 @@ def identifier_of(name: str, description: str = "") -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """What this library writes into an array's description field.
+    """What this library writes into an array's description field; a driver may end it with `KEPT`.
 
     Written as ``blockdrivers;from=NAME;copying;id=ID``, ASCII only: the id is percent-encoded, and replaced by ``sha256=`` and
     40 hex digits where the field is too short for it.

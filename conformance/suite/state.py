@@ -8,11 +8,13 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from blockdrivers.naming import KEPT
+
 State = Mapping[str, Counter[str]]
 """Kind of object -> how often each object, without what differs from run to run, is there."""
 
-_FOUND_AGAIN = re.compile(r"(\bblockdrivers;.*);kept$", re.DOTALL)
-"""A description whose object a repeat has found, which some drivers have to note."""
+_FOUND_AGAIN = re.compile(rf"(\bblockdrivers;.*){re.escape(KEPT)}$", re.DOTALL)
+"""A description whose object a repeat has found: a driver may note that, and nothing else has changed."""
 _VOLATILE = re.compile(
     r"(^|_)(ids?|wwns?|wwpn|uuid|time|timestamp|created|created_at|started|sequence|counter|serial|token)$", re.IGNORECASE
 )

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from blockdrivers.errors import AlreadyExists, Busy
+from blockdrivers.naming import KEPT
 from vendors.netapp import names, objects
 from vendors.netapp.client import OntapClient, Record
 
@@ -33,7 +34,7 @@ class Claims:
         name, uuid = objects.base(made).name, objects.text(made, "uuid")
         if all(objects.text(record, "uuid") == uuid for record in self._found(pattern, name)):
             return
-        if not self._change("DELETE", made, None, comment=f"!*{objects.KEPT}"):
+        if not self._change("DELETE", made, None, comment=f"!*{KEPT}"):
             raise Busy(f"Another call keeps LUN {name!r}, or has removed it.")
         self.keep(pattern, name)
         raise AlreadyExists(f"The array has another LUN {name!r}.")

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from blockdrivers.errors import ProtocolError
 from blockdrivers.model import Dependant, Health, Pool, Port, Protocol, Snapshot, SystemFacts, Volume, VolumeState
-from blockdrivers.naming import Label
+from blockdrivers.naming import KEPT, Label
 from vendors.netapp import names
 from vendors.netapp.client import Record
 
@@ -41,8 +41,6 @@ COMMENT_LENGTH: Final = 254
 _SOURCE = re.compile(r"of=(?P<uuid>[0-9a-f-]{36});(?P<rest>.*)", re.DOTALL)
 _RELEASED: Final = ";released"
 """Ends the comment of a LUN that has been taken out of its own QoS policy in order to be deleted."""
-KEPT: Final = ";kept"
-"""Ends the comment of a LUN that its maker may not take back any more; see `vendors.netapp.claims`."""
 DESCRIPTION_LENGTH: Final = COMMENT_LENGTH - len("of=") - 36 - len(";") - len(KEPT)
 """What a comment has room for beside the source of a snapshot, and marks."""
 
