@@ -179,5 +179,10 @@ def _near(name: str, known: Iterable[str]) -> str:
     return f"there is {', '.join(near)}" if near else "none is installed"
 
 
+def spelled(model: str, models: Iterable[str]) -> str | None:
+    """Return the one of these models that is meant, however it is spaced or capitalised; None where it is none of them."""
+    return next((known for known in models if _folded(known) == _folded(model)), None)
+
+
 def _folded(model: str) -> str:
     return "".join(model.split()).casefold()

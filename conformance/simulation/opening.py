@@ -11,7 +11,7 @@ import yaml
 
 from blockdrivers.errors import InvalidRequest
 from blockdrivers.model import Protocol
-from blockdrivers.plugins import Adapter, served_model
+from blockdrivers.plugins import Adapter, served_model, spelled
 from conformance.simulation.dataplane import ServedPlane
 from conformance.simulation.fc.fabric import Fabric, FcTarget
 from conformance.simulation.fc.plane import FcPlane
@@ -125,6 +125,4 @@ def _with_fc(iscsi: plane.IscsiPlane, target: FcTarget) -> FcPlane:
 
 def _spelled(model: str, models: tuple[str, ...]) -> str:
     """Return the model as its adapter spells it."""
-    folded = "".join(model.split()).casefold()
-    known = next((known for known in models if "".join(known.split()).casefold() == folded), None)
-    return known or served_model(model)[1]
+    return spelled(model, models) or served_model(model)[1]
