@@ -96,7 +96,7 @@ def write_config(
     entry = {
         "adapter": adapter.name,
         "timeouts": dict(timeouts or {}),
-        "options": {**_options(ready), **ready.get("options", {}), **of_protocol},
+        "options": {**reaching(ready), **ready.get("options", {}), **of_protocol},
     }
     config = folder / "backends.yaml"
     descriptor = os.open(config, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -105,8 +105,8 @@ def write_config(
     return config
 
 
-def _options(ready: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the options that every adapter of the kind of the first door has: over HTTP(S), or over SSH."""
+def reaching(ready: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options by which a backend reaches a simulated array at its first door, over HTTP(S) or SSH: addresses, login, trust."""
     ways = [ready["management"], ready["management2"]]
     login = {name: ways[0][name] for name in ("username", "password")}
     if ways[0]["protocol"] == "ssh":

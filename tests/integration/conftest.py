@@ -12,6 +12,7 @@ import pytest
 from blockdrivers.backend import Backend
 from blockdrivers.model import Host
 from blockdrivers.operations import Timeouts
+from conformance.simulation.opening import reaching
 from conformance.simulation.server import SimulatedArray
 from vendors.huawei.driver import open_driver
 from vendors.huawei.options import OceanStorOptions
@@ -26,13 +27,9 @@ class Lab:
     stack: ExitStack
 
     def options(self, **more: Any) -> OceanStorOptions:
-        management, second = self.array.ready["management"], self.array.ready["management2"]
         return OceanStorOptions.model_validate(
             {
-                "addresses": [management["url"], second["url"]],
-                "username": management["username"],
-                "password": management["password"],
-                "tls": {"ca_file": management["ca_file"]},
+                **reaching(self.array.ready),
                 "copy_speed": 4,
             }
             | more

@@ -34,6 +34,7 @@ from blockdrivers.model import Chap, GiB, Host, MiB, Protocol, Qos, VolumeState
 from blockdrivers.naming import Kind, array_name
 from blockdrivers.operations import Timeouts
 from conformance.simulation.family import Request
+from conformance.simulation.opening import reaching
 from conformance.simulation.server import SimulatedArray
 from vendors.hitachi import client as wire
 from vendors.hitachi import placement
@@ -54,12 +55,8 @@ class Lab:
     stack: ExitStack
 
     def open(self, **more: Any) -> Backend:
-        management, second = self.array.ready["management"], self.array.ready["management2"]
         options = {
-            "addresses": [management["url"], second["url"]],
-            "username": management["username"],
-            "password": management["password"],
-            "tls": {"ca_file": management["ca_file"]},
+            **reaching(self.array.ready),
             **self.array.ready["options"],
             **more,
         }

@@ -32,6 +32,7 @@ from blockdrivers.errors import (
 from blockdrivers.model import Chap, Dependant, GiB, Host, Protocol, Qos, ReplicationState, TiB, VolumeState
 from blockdrivers.naming import Kind, array_name
 from blockdrivers.operations import Timeouts
+from conformance.simulation.opening import reaching
 from conformance.simulation.server import SimulatedArray
 from vendors.hpe import codes, groups, mapping, ports
 from vendors.hpe.client import WsapiClient
@@ -55,13 +56,9 @@ class Lab:
     stack: ExitStack
 
     def options(self, **more: Any) -> WsapiOptions:
-        management, second = self.array.ready["management"], self.array.ready["management2"]
         return WsapiOptions.model_validate(
             {
-                "addresses": [management["url"], second["url"]],
-                "username": management["username"],
-                "password": management["password"],
-                "tls": {"ca_file": management["ca_file"]},
+                **reaching(self.array.ready),
             }
             | more
         )

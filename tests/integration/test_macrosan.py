@@ -38,6 +38,7 @@ from blockdrivers.errors import (
 from blockdrivers.model import GiB, Health, Host, Protocol, Qos, VolumeState
 from blockdrivers.operations import Timeouts
 from conformance.simulation.family import Request, Response
+from conformance.simulation.opening import reaching
 from conformance.simulation.server import SimulatedArray
 from vendors.macrosan.driver import open_driver
 from vendors.macrosan.options import MacroSanOptions
@@ -57,12 +58,8 @@ class Lab:
     stack: ExitStack
 
     def open(self, *, timeout: float = 20, unreachable: float = 10, **more: Any) -> Backend:
-        management, second = self.array.ready["management"], self.array.ready["management2"]
         options = {
-            "addresses": [management["url"], second["url"]],
-            "username": management["username"],
-            "password": management["password"],
-            "tls": {"ca_file": management["ca_file"]},
+            **reaching(self.array.ready),
             **self.array.ready["options"],
             **more,
         }
