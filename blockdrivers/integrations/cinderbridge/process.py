@@ -91,11 +91,12 @@ class DriverProcess:
 class _Worker:
     def __init__(self, options: CinderDriverOptions, records: Path, name: str) -> None:
         self._name = name
+        self._python = options.python
         self._said: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the process
         ours, theirs = socket.socketpair()
         with theirs:
             self._process = subprocess.Popen(  # noqa: S603 - the interpreter of the configuration, and this package's own program
-                [str(options.python), str(_WORKER), str(theirs.fileno())],
+                [str(self._python), str(_WORKER), str(theirs.fileno())],
                 stdin=subprocess.DEVNULL,
                 stdout=self._said,
                 stderr=self._said,
@@ -173,7 +174,7 @@ class _Worker:
         words = self._last_words()
         if "No module named 'cinder'" in words:
             return ConfigurationError(
-                f"{self._process.args[0]!s} has no cinder package; name the interpreter of an environment that has it "  # type: ignore[index]
+                f"{self._python} has no cinder package; name the interpreter of an environment that has it "
                 "(option python, or the environment variable BLOCKDRIVERS_CINDER_VENV)."
             )
         how = "does not answer" if status is None else f"ended with status {status}"
