@@ -31,7 +31,7 @@ from blockdrivers.errors import (
 )
 from blockdrivers.model import Chap, Dependant, GiB, Health, Host, Protocol, Qos, VolumeState
 from blockdrivers.operations import Timeouts
-from conformance.simulation.opening import _options
+from conformance.simulation.opening import reaching
 from conformance.simulation.server import SimulatedArray
 from vendors.svc.driver import open_ibm, open_inspur
 from vendors.svc.options import IbmOptions, InspurOptions
@@ -52,7 +52,7 @@ class Lab:
 
     def open(self, *, rest=False, **more):
         ready = self.array.ready
-        options = dict(_options(ready))
+        options = dict(reaching(ready))
         if rest:
             ways = [ready["rest"], ready["rest2"]]
             options = {name: ways[0][name] for name in ("username", "password")}

@@ -33,7 +33,7 @@ from blockdrivers.errors import (
 from blockdrivers.model import GiB, Health, Host, Protocol, VolumeState
 from blockdrivers.operations import Timeouts
 from conformance.simulation.family import Command, Output
-from conformance.simulation.opening import _options
+from conformance.simulation.opening import reaching
 from conformance.simulation.server import SimulatedArray
 from vendors.toyou import codes
 from vendors.toyou.driver import open_driver
@@ -53,7 +53,7 @@ class Lab:
     stack: ExitStack
 
     def open(self, *, timeout: float = 20, **more: object) -> Backend:
-        options = Acs5000Options(**_options(self.array.ready) | self.array.ready["options"] | more)
+        options = Acs5000Options(**reaching(self.array.ready) | self.array.ready["options"] | more)
         return self.stack.enter_context(Backend(open_driver(options, "lab"), "lab", timeouts=Timeouts(timeout, timeout)))
 
     def tell(self, line: str):
@@ -489,7 +489,7 @@ def test_an_id_never_becomes_an_option(started, backend):
 
 
 def test_a_lost_answer_is_read_back(started):
-    driver = open_driver(Acs5000Options(**_options(started.array.ready) | started.array.ready["options"]), "lab")
+    driver = open_driver(Acs5000Options(**reaching(started.array.ready) | started.array.ready["options"]), "lab")
     with Backend(driver, "lab") as backend:
         backend.pools()
         started.array.faults.add({"kind": "garbage", "commit": True, "operation": "create_volume"})

@@ -17,7 +17,7 @@ from blockdrivers.transport.command import command
 from blockdrivers.transport.ssh import SshTransport
 from blockdrivers.transport.sshoptions import HostKeyOptions, SshOptions
 from conformance.simulation.family import HttpDoor, Output, Response, SshDoor
-from conformance.simulation.opening import _options
+from conformance.simulation.opening import reaching
 from conformance.simulation.server import SimulatedArray
 
 PASSWORD = "the-password"
@@ -96,7 +96,7 @@ def connect(array):
     opened = []
 
     def open_transport(*, both=True, **more):
-        options = _options(array.ready) | more
+        options = reaching(array.ready) | more
         options["addresses"] = options["addresses"][: 2 if both else 1]
         opened.append(SshTransport(SshOptions(**options), name="toy"))
         return opened[-1]
@@ -175,7 +175,7 @@ def test_many_channels_of_one_connection(array):
 
 def test_a_family_s_connection_limit(shell):
     with SimulatedArray(Toy(SshDoor(shell, max_connections=1))) as array:
-        options = SshOptions(**_options(array.ready) | {"addresses": _options(array.ready)["addresses"][:1]})
+        options = SshOptions(**reaching(array.ready) | {"addresses": reaching(array.ready)["addresses"][:1]})
         first, second = SshTransport(options), SshTransport(options)
         look(first)
         with pytest.raises(Unreachable):
@@ -297,7 +297,7 @@ def test_latency(array, connect):
 
 def test_an_array_that_ends_leaves_nobody_waiting(shell):
     with SimulatedArray(Toy(SshDoor(shell))) as array:
-        transport = SshTransport(SshOptions(**_options(array.ready)))
+        transport = SshTransport(SshOptions(**reaching(array.ready)))
         look(transport)
     with pytest.raises(Unreachable):
         look(transport)
