@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -42,6 +43,14 @@ def disk(plane, lun, initiator, *, portal=0, chap=None):
 
 def processes(plane):
     return [running._process.pid for running in plane._targets.values()]
+
+
+def await_no_session(plane, initiator):
+    """Wait until the portals have seen a program's sessions end: a target stays for as long as somebody is logged in."""
+    ending = time.monotonic() + 10
+    while any(portal.serves(initiator) for portal in plane.portals):
+        assert time.monotonic() < ending, f"{initiator} stays connected"
+        time.sleep(0.01)
 
 
 def test_each_host_sees_its_own_luns_behind_one_name(plane):
@@ -96,6 +105,7 @@ def test_what_is_taken_away_is_gone_and_the_rest_stays(plane):
     plane.serve([access("0", wwn(2), 2, ONE)])
     assert [set(units) for units in luns(plane.portals[0].name, ONE).values()] == [{2}, {2}]
     disk(plane, 1, ONE).io("read 0 512", status=1)
+    await_no_session(plane, ONE)
     plane.serve([])
     assert luns(plane.portals[0].name, ONE) == {}
     assert processes(plane) == []
