@@ -539,7 +539,8 @@ class NeverFailsOver(Driver):
 
     def __init__(self, driver):
         super().__init__(driver)
-        self._transport._failover._turn_away_from = lambda controller: None
+        failover = self._transport._failover
+        failover.controllers = failover.controllers[:1]
 
 
 @saboteur("login.refused")
