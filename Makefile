@@ -34,8 +34,9 @@ types:
 layering:
 	$(BIN)/lint-imports
 
+# Tests wait for sockets and processes more than they compute: more of them than cores.
 check:
-	$(BIN)/pytest -n 2 --dist loadgroup tests --ignore tests/oracle --ignore tests/cinder --ignore tests/host
+	$(BIN)/pytest -n 4 --dist loadgroup tests --ignore tests/oracle --ignore tests/cinder --ignore tests/host
 
 # The suite through the cinder package's own drivers, which sleep more than they work.
 BRIDGED := tests/oracle/test_cinder_bridge.py
