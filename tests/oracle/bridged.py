@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,11 +18,7 @@ from conformance.outcome import Outcome
 from conformance.simulation.opening import BACKEND, open_array
 from conformance.target import Target
 from tests.oracle.families import Family
-
-
-def python() -> Path:
-    """Return the interpreter of the environment that has the cinder package."""
-    return Path(os.environ["BLOCKDRIVERS_CINDER_VENV"]) / "bin" / "python"
+from tests.oracle.scripts import python
 
 
 @contextmanager

@@ -20,8 +20,8 @@ from blockdrivers.model import Dependant, GiB, Host, Protocol
 from blockdrivers.plugins import find_model
 from conformance.cli.certify import TEST_HOSTS
 from conformance.simulation.opening import open_array
-from tests.oracle.bridged import python
 from tests.oracle.families import FAMILIES
+from tests.oracle.scripts import python
 
 DRIVERS = Path(__file__).with_name("drivers")
 HOST = Host("node-1", iqn="iqn.1994-05.org.example:node-1")

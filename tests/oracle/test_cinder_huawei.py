@@ -5,9 +5,6 @@ Runs in an environment of its own, named by BLOCKDRIVERS_CINDER_VENV; ``make tes
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
 from functools import cache
 from pathlib import Path
 
@@ -15,6 +12,7 @@ import pytest
 
 from blockdrivers.plugins import find_model
 from conformance.simulation.opening import open_array
+from tests.oracle.scripts import seen_by
 
 SCRIPT = Path(__file__).with_name("cinder_huawei.py")
 V5, V6 = "OceanStor 5500 V5", "Dorado 18500 V6"
@@ -35,12 +33,9 @@ TRIPS = {
 
 @cache
 def run(model: str, protocol: str, copy_seconds: float = 0.15) -> dict:
-    python = Path(os.environ["BLOCKDRIVERS_CINDER_VENV"]) / "bin" / "python"
     with open_array(find_model(model), model, copy_seconds=copy_seconds) as array:
-        command = [str(python), str(SCRIPT), json.dumps(array.ready), protocol]
-        ended = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
-    assert ended.returncode == 0, ended.stderr[-4000:]
-    return json.loads(ended.stdout) | {"portal": array.ready["iscsi"][0]["portal"]}
+        seen = seen_by(SCRIPT, array.ready, protocol)
+    return seen | {"portal": array.ready["iscsi"][0]["portal"]}
 
 
 @pytest.mark.parametrize(("model", "protocol"), CASES)

@@ -5,9 +5,6 @@ Runs in an environment of its own, named by BLOCKDRIVERS_CINDER_VENV; ``make tes
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
 from functools import cache
 from pathlib import Path
 
@@ -17,6 +14,7 @@ from blockdrivers.model import GiB
 from blockdrivers.plugins import find_model
 from conformance.simulation.opening import open_array
 from tests.oracle.addresses import own_address
+from tests.oracle.scripts import seen_by
 
 SCRIPT = Path(__file__).with_name("cinder_macrosan.py")
 MODEL = "MS7020G2"
@@ -68,12 +66,9 @@ PARTICULAR = {
 
 @cache
 def run(protocol: str) -> dict:
-    python = Path(os.environ["BLOCKDRIVERS_CINDER_VENV"]) / "bin" / "python"
     with open_array(find_model(MODEL), MODEL, host=own_address(), port=PORT, tls=False, targets_made=False) as array:
-        command = [str(python), str(SCRIPT), json.dumps(array.ready), protocol]
-        ended = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
-    assert ended.returncode == 0, ended.stderr[-4000:]
-    return json.loads(ended.stdout) | {"ready": array.ready}
+        seen = seen_by(SCRIPT, array.ready, protocol)
+    return seen | {"ready": array.ready}
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)

@@ -5,9 +5,6 @@ Runs in an environment of its own, named by BLOCKDRIVERS_CINDER_VENV; ``make tes
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
 from functools import cache
 from pathlib import Path
 
@@ -15,6 +12,7 @@ import pytest
 
 from blockdrivers.plugins import find_model
 from conformance.simulation.opening import open_array
+from tests.oracle.scripts import seen_by
 
 SCRIPT = Path(__file__).with_name("cinder_svc.py")
 FLASHSYSTEM, V3700, G2, G5 = "FlashSystem 9100", "Storwize V3700", "AS5500 G2", "AS5500 G5"
@@ -66,14 +64,11 @@ ATTACH = {
 @cache
 def run(model: str, protocol: str, *, slow: bool = False) -> dict:
     """Run the script; with `slow`, only a volume's life, on an array whose mappings take their time to be prepared and to stop."""
-    python = Path(os.environ["BLOCKDRIVERS_CINDER_VENV"]) / "bin" / "python"
     times = {"prepare_seconds": 1.0, "stop_seconds": 0.5, "copy_seconds": 1.0} if slow else {}
     with open_array(find_model(model), model, **times) as array:
         ready = array.ready
-        command = [str(python), str(SCRIPT), json.dumps(ready), VENDOR[model], protocol, *(["life"] if slow else [])]
-        ended = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
-    assert ended.returncode == 0, ended.stderr[-4000:]
-    return json.loads(ended.stdout) | {"portals": [portal["portal"] for portal in ready["iscsi"]], "fc": ready["fc"]}
+        seen = seen_by(SCRIPT, ready, VENDOR[model], protocol, *(["life"] if slow else []))
+    return seen | {"portals": [portal["portal"] for portal in ready["iscsi"]], "fc": ready["fc"]}
 
 
 @pytest.mark.parametrize(("model", "protocol"), CASES)

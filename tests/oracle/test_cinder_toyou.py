@@ -5,9 +5,6 @@ Runs in an environment of its own, named by BLOCKDRIVERS_CINDER_VENV; ``make tes
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
 from functools import cache
 from pathlib import Path
 
@@ -16,6 +13,7 @@ import pytest
 from blockdrivers.model import GiB
 from blockdrivers.plugins import find_model
 from conformance.simulation.opening import open_array
+from tests.oracle.scripts import seen_by
 
 SCRIPT = Path(__file__).with_name("cinder_toyou.py")
 MODEL = "ACS5000"
@@ -39,12 +37,9 @@ ATTACHING = {"iscsi": 1, "fc": 2}
 
 @cache
 def run(protocol: str, copy_seconds: float = 0.15) -> dict:
-    python = Path(os.environ["BLOCKDRIVERS_CINDER_VENV"]) / "bin" / "python"
     with open_array(find_model(MODEL), MODEL, copy_seconds=copy_seconds) as array:
-        command = [str(python), str(SCRIPT), json.dumps(array.ready), protocol]
-        ended = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
-    assert ended.returncode == 0, ended.stderr[-4000:]
-    return json.loads(ended.stdout) | {"ready": array.ready}
+        seen = seen_by(SCRIPT, array.ready, protocol)
+    return seen | {"ready": array.ready}
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)

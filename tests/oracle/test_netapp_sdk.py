@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
 from pathlib import Path
 
 import pytest
 
 from blockdrivers.plugins import find_model
 from conformance.simulation.opening import open_array
+from tests.oracle.scripts import seen_by
 
 SCRIPT = Path(__file__).with_name("sdk_netapp.py")
 
 
 @pytest.mark.parametrize("release", [None, (9, 16, 1)], ids=["at once", "as jobs"])
 def test_it_reads_and_writes(release):
-    python = Path(os.environ["BLOCKDRIVERS_CINDER_VENV"]) / "bin" / "python"
     with open_array(find_model("FAS2750"), "FAS2750", data=False, release=release) as array:
-        command = [str(python), str(SCRIPT), json.dumps(array.ready)]
-        ended = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-    assert ended.returncode == 0, ended.stderr[-4000:]
-    seen = json.loads(ended.stdout)
+        seen = seen_by(SCRIPT, array.ready)
     assert seen["nodes"] == ["FAS2750", "FAS2750"]
     assert seen["svms"] == [array.ready["vserver"]]
     assert seen["volumes"] == dict.fromkeys(array.ready["pools"], "flexvol")

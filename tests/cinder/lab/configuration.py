@@ -25,6 +25,7 @@ class Configuration:
     Attributes:
         python: the interpreter of an environment with cinder and what the back ends need.
         folder: empty; everything is kept there, logs too.
+        temporary: for the services' temporary files; the system's folder where None.
         backends: section -> options.
         images: URL of an image service.
         quiet: report capacities only at the start, so that an array's requests are those of the work alone.
@@ -36,6 +37,7 @@ class Configuration:
 
     python: Path
     folder: Path
+    temporary: Path | None = None
     backends: Sections
     images: str = "http://127.0.0.1:9"
     quiet: bool = False
@@ -78,7 +80,8 @@ class Configuration:
     def environment(self) -> dict[str, str]:
         """Return the environment that the services run in."""
         kept = {name: value for name, value in os.environ.items() if name not in _HIDDEN}
-        return kept | {"PATH": f"{self.bin}{os.pathsep}{kept['PATH']}", "PYTHONWARNINGS": "ignore"}
+        own = {"PATH": f"{self.bin}{os.pathsep}{kept['PATH']}", "PYTHONWARNINGS": "ignore"}
+        return kept | own | ({"TMPDIR": str(self.temporary)} if self.temporary else {})
 
     def _sections(self) -> dict[str, Mapping[str, object]]:
         folder, often = self.folder, 3600 if self.quiet else 5

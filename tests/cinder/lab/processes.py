@@ -13,6 +13,7 @@ from tests.cinder.lab.api import Api
 from tests.cinder.lab.configuration import HOST, Configuration
 from tests.cinder.lab.servers import Broker, Database
 from tests.cinder.lab.services import INSIDE, ready
+from tests.leftovers import own_folder
 
 CLUSTER = "lab"
 VOLUME_SERVICES = ("volume-1", "volume-2")
@@ -31,9 +32,9 @@ class Processes:
 
     def __enter__(self) -> Processes:
         try:
-            folder = self._configuration.folder
+            folder, temporary = self._configuration.folder, self._stack.enter_context(own_folder())
             broker, database = self._stack.enter_context(Broker(folder / "broker")), self._stack.enter_context(Database())
-            self._configuration = replace(self._configuration, transport=broker.url, database=database.url)
+            self._configuration = replace(self._configuration, temporary=temporary, transport=broker.url, database=database.url)
             self._configuration.prepare()
             for name in SERVICES:
                 self.start(name)
@@ -47,7 +48,7 @@ class Processes:
         self.stop()
 
     def stop(self) -> None:
-        """End all of them, broker and database too."""
+        """End all of them, broker and database too, and what those that were killed have left on this machine."""
         while self._running:
             children.end(self._running.popitem()[1])
         self._stack.close()

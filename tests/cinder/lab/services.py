@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 import time
 from collections.abc import Collection
+from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import requests
@@ -12,6 +14,7 @@ import requests
 from tests.cinder.lab import children
 from tests.cinder.lab.api import Api
 from tests.cinder.lab.configuration import HOST, Configuration
+from tests.leftovers import own_folder
 
 INSIDE = Path(__file__).parents[1] / "inside"
 _START_SECONDS = 90.0
@@ -23,10 +26,12 @@ class Services:
     def __init__(self, configuration: Configuration) -> None:
         self._configuration = configuration
         self._process: subprocess.Popen[bytes] | None = None
+        self._stack = ExitStack()
         self.root = f"http://127.0.0.1:{configuration.port}"
 
     def __enter__(self) -> Services:
         try:
+            self._configuration = replace(self._configuration, temporary=self._stack.enter_context(own_folder()))
             self._configuration.prepare()
             self._start()
         except BaseException:
@@ -62,6 +67,7 @@ class Services:
         if self._process is not None:
             children.end(self._process)
             self._process = None
+        self._stack.close()
 
 
 def ready(api: Api, hosts: Collection[str], pools: Collection[str] | None = None) -> bool:
