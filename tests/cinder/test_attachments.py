@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from blockdrivers.errors import AttachError
 from blockdrivers.model import GiB
-from tests.cinder.lab.api import AS_SERVICE
+from tests.cinder.lab.api import AS_SERVICE, Api
 from tests.cinder.lab.cloud import CHAP, connector, lun
 
 SERVER = "aaaaaaaa-bbbb-4ccc-8ddd-00000000000"
@@ -74,18 +76,55 @@ def test_several_servers_on_two_hosts_share_a_volume(cloud):
     cloud.kind("shared", volume_backend_name="iscsi", multiattach="<is> True")
     volume = cloud.volume(kind="shared")
     assert api.show("volume", volume)["multiattach"]
-    made = []
-    for number, host in enumerate(("cmp01", "cmp01", "cmp02"), 1):
-        body = {"volume_uuid": volume, "instance_uuid": f"{SERVER}{number}", "connector": connector(host)}
-        one = api.post("/attachments", {"attachment": body}, micro="3.54")["attachment"]["id"]
-        api.post(f"/attachments/{one}/action", {"os-complete": {}}, micro="3.44")
-        made.append(one)
+    made = [attached_by(cloud, volume, number, host) for number, host in enumerate(("cmp01", "cmp01", "cmp02"), 1)]
     assert cloud.exported_to(volume) == {"cmp01", "cmp02"}
     for one, left in zip(made, ({"cmp01", "cmp02"}, {"cmp02"}, set()), strict=True):
-        api.delete(f"/attachments/{one}", micro="3.27", headers=AS_SERVICE)
+        let_go(api, one)
         assert cloud.exported_to(volume) == left
     api.remove("volume", volume)
     cloud.drop_kind("shared")
+
+
+def test_servers_that_let_go_of_a_volume_at_one_moment(cloud):
+    """Each of them finds the others' attachments in Cinder's database still."""
+    cloud.kind("let go", volume_backend_name="iscsi", multiattach="<is> True")
+    volume = cloud.volume(kind="let go")
+    for _ in range(3):
+        made = [attached_by(cloud, volume, number) for number in range(1, 5)]
+        stays = attached_by(cloud, volume, 5, "cmp02")
+        with ThreadPoolExecutor(len(made)) as threads:
+            list(threads.map(lambda one: let_go(Api(cloud.api.root), one), made))
+        assert cloud.exported_to(volume) == {"cmp02"}
+        let_go(cloud.api, stays)
+        assert cloud.exported_to(volume) == set()
+    cloud.api.remove("volume", volume)
+    cloud.drop_kind("let go")
+
+
+def test_a_server_that_is_about_to_use_a_volume_keeps_it_on_its_host(cloud):
+    cloud.kind("about to", volume_backend_name="iscsi", multiattach="<is> True")
+    volume = cloud.volume(kind="about to")
+    first, second = attached_by(cloud, volume, 1), attached_by(cloud, volume, 2, complete=False)
+    let_go(cloud.api, first)
+    assert cloud.exported_to(volume) == {"cmp01"}, "taken from a server that has been told how to reach it"
+    let_go(cloud.api, second)
+    assert cloud.exported_to(volume) == set()
+    cloud.api.remove("volume", volume)
+    cloud.drop_kind("about to")
+
+
+def attached_by(cloud, volume: str, number: int, host: str = "cmp01", *, complete: bool = True) -> str:
+    """Attach a volume to one of several servers on a host, and return the attachment's id."""
+    body = {"volume_uuid": volume, "instance_uuid": f"{SERVER}{number}", "connector": connector(host)}
+    made = cloud.api.post("/attachments", {"attachment": body}, micro="3.54")["attachment"]["id"]
+    if complete:
+        cloud.api.post(f"/attachments/{made}/action", {"os-complete": {}}, micro="3.44")
+    return str(made)
+
+
+def let_go(api: Api, attachment: str) -> None:
+    """End an attachment as Nova does."""
+    api.delete(f"/attachments/{attachment}", micro="3.27", headers=AS_SERVICE)
 
 
 def test_chap_comes_with_the_connection_and_is_asked_for(cloud):

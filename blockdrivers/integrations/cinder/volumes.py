@@ -18,6 +18,7 @@ import blockdrivers
 from blockdrivers.errors import NotFound, NotSupported
 from blockdrivers.integrations.cinder import connections, kinds, stats
 from blockdrivers.integrations.cinder.connections import Connection, Connector
+from blockdrivers.integrations.cinder.detaching import Detachments
 from blockdrivers.integrations.cinder.failures import as_cinder, busy_snapshot, busy_volume
 from blockdrivers.integrations.cinder.options import OPTIONS
 from blockdrivers.locks import LockProvider, ToozLocks
@@ -41,6 +42,7 @@ class Volumes(driver.VolumeDriver):
         self.configuration.append_config_values(self.get_driver_options())
         self._backend: blockdrivers.Backend
         self._facts: SystemFacts
+        self._detachments = Detachments()
 
     @staticmethod
     def get_driver_options() -> list[Any]:
@@ -243,7 +245,7 @@ class Volumes(driver.VolumeDriver):
     @as_cinder()
     def terminate_connection(self, volume: Any, connector: Connector | None, **_: Any) -> bool:
         """Take a volume away from a host, or from all; True where another attachment of that host still needs it."""
-        if connector is not None and _others_there(volume, connector["host"]):
+        if connector is not None and not self._detachments.is_last(volume.id, connector["host"]):
             return True
         hosts = self._users(volume) if connector is None else [connections.host_of(connector)]
         self._disconnect(volume.name_id, hosts, snapshot=False)
@@ -296,9 +298,3 @@ def thin_of(volume: Any) -> bool | None:
     """Return the provisioning that a volume's type asks for; None leaves it to the array."""
     kind = volume.volume_type
     return kinds.thin((kind.extra_specs if kind else None) or {})
-
-
-def _others_there(volume: Any, host: str) -> bool:
-    """Tell whether more than the attachment that ends now needs a volume on a host."""
-    here = [attachment for attachment in volume.volume_attachment or () if attachment.attached_host == host]
-    return len([attachment for attachment in here if attachment.attach_status == "attached"]) > 1

@@ -59,6 +59,7 @@ def zoned(others: list, tells=lambda made: made) -> dict:
     with (
         mock.patch("cinder.zonemanager.utils.create_zone_manager", return_value=manager),
         mock.patch("cinder.objects.VolumeAttachmentList.get_all_by_host", return_value=known),
+        mock.patch("cinder.objects.VolumeAttachmentList.get_all_by_volume_id", return_value=[]),
     ):
         made.initialize_connection(volume(), CONNECTOR)
         asked["added"] = [call.args[0]["data"]["initiator_target_map"] for call in manager.add_connection.call_args_list]
