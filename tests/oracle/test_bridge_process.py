@@ -151,6 +151,39 @@ def test_a_failure_is_a_vendor_error_with_its_class_and_without_secrets(lab, cap
     assert lab.luns() == [f"volume-{name}" for name in {lun.removeprefix("volume-") for lun in lab.luns()}]
 
 
+def test_a_connection_that_could_not_be_made_can_be_ended(lab):
+    with lab.open() as backend:
+        backend.create_volume("v", GiB, "lab")
+        lab.mood("races")
+        with pytest.raises(VendorError, match="there is a host already"):
+            backend.export("v", HOST, Protocol.ISCSI)
+        assert [export.host for export in backend.list_exports("v")] == ["node-1"], "the array may have part of it"
+        backend.unexport("v", HOST, Protocol.ISCSI)
+        assert not backend.list_exports("v")
+        lab.mood("")
+        backend.delete_volume("v")
+    assert lab.luns() == []
+
+
+def test_a_connection_that_was_made_and_is_not_found_is_a_failure(lab):
+    with lab.open() as backend:
+        backend.create_volume("v", GiB, "lab")
+        backend.export("v", HOST, Protocol.ISCSI)
+        lab.mood("unlinks")
+        with pytest.raises(VendorError, match="no luck"):
+            backend.unexport("v", HOST, Protocol.ISCSI)
+        with pytest.raises(VendorError, match="no luck"):
+            backend.unexport("v", HOST, Protocol.ISCSI)
+        lab.mood("forgets")
+        backend.unexport("v", HOST, Protocol.ISCSI)
+        lab.mood("")
+        backend.export("v", HOST, Protocol.ISCSI)
+        lab.mood("forgets")
+        with pytest.raises(VendorError, match="no such host"):
+            backend.unexport("v", HOST, Protocol.ISCSI)
+        assert [export.host for export in backend.list_exports("v")] == ["node-1"]
+
+
 def test_the_process_ends_with_its_backend_and_with_its_parent(lab):
     with lab.open() as backend:
         backend.pools()

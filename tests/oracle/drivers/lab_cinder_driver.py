@@ -20,6 +20,10 @@ OPTIONS = [cfg.StrOpt("lab_folder"), cfg.StrOpt("lab_password", secret=True)]
 cfg.CONF.register_opts(OPTIONS, group=configuration.SHARED_CONF_GROUP)
 
 
+class HTTPNotFound(Exception):
+    """What an array's client library raises."""
+
+
 class LabDriver(driver.ISCSIDriver):
     """Keeps LUNs as files, and asks the database what vendors' drivers ask it."""
 
@@ -82,6 +86,8 @@ class LabDriver(driver.ISCSIDriver):
         pass
 
     def initialize_connection(self, volume, connector):
+        if self._mood() == "races":
+            raise exception.VolumeBackendAPIException(data="there is a host already")
         assert volume.provider_location == f"lun-{volume.name}"
         assert volume.metadata == {"colour": "blue"}
         found = objects.VolumeAttachmentList.get_all_by_volume_id(context.get_admin_context(), volume.id)
@@ -91,6 +97,10 @@ class LabDriver(driver.ISCSIDriver):
 
     def terminate_connection(self, volume, connector, **kwargs):
         assert connector["initiator"]
+        if self._mood() == "unlinks":
+            raise exception.VolumeBackendAPIException(data="no luck")
+        if self._mood() in {"races", "forgets"}:
+            raise HTTPNotFound("there is no such host")
 
     def _mood(self):
         file = self.array / "mood"

@@ -17,7 +17,11 @@ from . import declared, opening
 from .records import NotRecorded, Records
 
 _GIB = 1024**3
+_HALFWAY = frozenset({"attaching", "error_detaching"})
+"""States of a connection that could not be made, or not be ended."""
 _QUIET = ("eventlet", "stevedore", "oslo", "sqlalchemy", "alembic", "urllib3", "paramiko")
+
+_LOG = logging.getLogger("bridge")
 
 Plain = dict[str, Any]
 
@@ -327,14 +331,28 @@ class Bridged:
             mine = next((attachment for attachment in found if attachment.attached_host == host), None)
             if mine is None:
                 raise NotRecorded(f"{record.display_name!r} is not exported to {host!r}.")
-            admin = self._records.context
-            if snapshot:
-                self._driver.terminate_connection_snapshot(record, mine.connector or connector, force=False)
-            else:
-                self._driver.terminate_connection(record, mine.connector or connector, force=False)
+            self._disconnect(record, mine, mine.connector or connector, snapshot=snapshot)
             self._records.detach(mine)
             if len(found) == 1:
-                (self._driver.remove_export_snapshot if snapshot else self._driver.remove_export)(admin, record)
+                remove = self._driver.remove_export_snapshot if snapshot else self._driver.remove_export
+                remove(self._records.context, record)
+
+    def _disconnect(self, record: Any, attachment: Any, connector: Plain, *, snapshot: bool) -> None:
+        """Ask the driver to disconnect a host.
+
+        Cinder asks no driver to end a connection that could not be made. Here it is asked, as the array may have part of it; that it has
+        nothing of it is no failure then, nor after an end that has failed half-way.
+        """
+        end = self._driver.terminate_connection_snapshot if snapshot else self._driver.terminate_connection
+        try:
+            end(record, connector, force=False)
+        except Exception as error:
+            if attachment.attach_status in _HALFWAY and _says_absent(error):
+                _LOG.info("%s was not connected to %s: %s", record.display_name, attachment.attached_host, error)
+                return
+            if attachment.attach_status == "attached":
+                _update(attachment, {"attach_status": "error_detaching"})
+            raise
 
     def do_list_exports(self, source: Plain, snapshot: bool) -> list[Plain]:
         """Return the hosts that were connected, with what the driver said of each; None where that call was cut off."""
@@ -368,6 +386,11 @@ def _update(record: Any, update: Plain | None) -> None:
     if update:
         record.update(update)
         record.save()
+
+
+def _says_absent(error: Exception) -> bool:
+    """Tell whether an exception says that something is not there: Cinder's own, or one of an array's client library."""
+    return any(kind.__name__.endswith("NotFound") for kind in type(error).__mro__)
 
 
 def _bytes(gigabytes: Any) -> int | None:
