@@ -36,7 +36,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     metafunc.parametrize(("family", "protocol"), cases, ids=[f"{family.model}-{protocol}" for family, protocol in cases])
 
 
-@pytest.mark.timeout(1800)
+# Some drivers sleep for seconds after each answer that they do not like.
+@pytest.mark.timeout(3600)
 def test_the_suite_passes_but_for_what_that_driver_cannot(family: Family, protocol: Protocol, tmp_path, pytestconfig):
     selection = (FULL if pytestconfig.getoption("--full", default=False) else FEW)[protocol]
     chosen = {check.id for check in all_checks() if selected(check, selection)}
