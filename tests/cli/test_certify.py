@@ -12,6 +12,7 @@ import pytest
 
 from conformance import certificate
 from tests.cli.conftest import COMMAND, run
+from tests.leftovers import own_folder
 
 SELECTED = "volume,system"
 MODEL = "OceanStor 5500 V5"
@@ -62,21 +63,25 @@ def test_protocols_run_side_by_side_into_one_report(tmp_path):
 def test_a_run_cut_off_leaves_nothing_and_can_be_started_again(tmp_path, number):
     # Whoever runs these tests in the background may have them ignore Ctrl-C, which children inherit.
     heeding = ["env", "--default-signal=INT"]
-    with subprocess.Popen(
-        [*heeding, *COMMAND, *arguments(tmp_path, "crash,volume"), "--protocol", "fc"],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
+    with (
+        own_folder() as temporary,
+        subprocess.Popen(
+            [*heeding, *COMMAND, *arguments(tmp_path, "crash,volume"), "--protocol", "fc"],
+            env=os.environ | {"TMPDIR": str(temporary)},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as process,
+    ):
         assert process.stderr is not None
         assert {process.stderr.readline().split()[0] for _ in range(2)} == {"certifying"}
         while len(children := _descendants(process.pid)) < 2:
             assert process.poll() is None
         process.send_signal(number)
         assert process.wait(20) != 0
+        for child in children:
+            _await_end(child)
     assert list(tmp_path.glob("*.json")) == []
-    for child in children:
-        _await_end(child)
     run(*arguments(tmp_path))
     assert len(list(tmp_path.glob("*.json"))) == 1
 
