@@ -18,6 +18,19 @@ Ready = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
+class Racy:
+    """Why a driver fails a check now and then.
+
+    Attributes:
+        reason: in words.
+        says: a regular expression that each of its failures holds.
+    """
+
+    reason: str
+    says: str
+
+
+@dataclass(frozen=True)
 class Family:
     """One Cinder driver.
 
@@ -27,7 +40,7 @@ class Family:
         section: from what the simulator tells, the protocol and a private folder to the options of the backend's section; an option
             that begins with ``DEFAULT.`` is for that section.
         limits: check -> why that driver, not the simulator, fails it; ``check:protocol`` for one protocol only.
-        racy: check -> why that driver fails it now and then.
+        racy: check -> why that driver fails it now and then, and what the failure then says; another one is none of these.
         unproven: check -> why it cannot be run on that driver.
         simulator: options for the simulated array.
         extra_specs: of the volume type.
@@ -42,7 +55,7 @@ class Family:
     classes: Mapping[Protocol, str]
     section: Callable[[Ready, Protocol, Path], Mapping[str, object]]
     limits: Mapping[str, str] = field(default_factory=dict)
-    racy: Mapping[str, str] = field(default_factory=dict)
+    racy: Mapping[str, Racy] = field(default_factory=dict)
     unproven: Mapping[str, str] = field(default_factory=dict)
     simulator: Mapping[str, object] = field(default_factory=dict)
     extra_specs: Mapping[str, str] = field(default_factory=dict)
@@ -197,7 +210,12 @@ _HPE_LIMITS = {
     "fault.pool_full": f"a volume that it makes from a snapshot is a snapshot, and takes no room; {_HPE_LEAVES}",
     "revert.exported": "it asks for a revert that the array does off line only, with the volume exported to nobody",
 }
-_HPE_RACY = {"concurrency.volumes": "of two first exports to one host at once one may fail: both make the host"}
+_HPE_RACY = {
+    "concurrency.volumes": Racy(
+        "of two first exports to one host at once one may fail, as both make the host, or one after the other's end has removed it",
+        says="host (already exists|does not exist)",
+    )
+}
 _NETAPP = "cinder.volume.drivers.netapp.common.NetAppDriver"
 _TOYOU = "cinder.volume.drivers.toyou.acs5000"
 _IBM = "cinder.volume.drivers.ibm.storwize_svc"
