@@ -132,14 +132,16 @@ def _backend(source: _Source, name: str, entry: _Entry) -> BackendConfig:
 
 
 def _resolved(source: _Source, value: Any, where: tuple[str | int, ...]) -> Any:
-    if not isinstance(value, dict) or len(value) != 1:
+    if not isinstance(value, dict):
         return value
-    (kind, origin), *_ = value.items()
-    if kind == "env":
-        if origin not in os.environ:
-            raise ConfigurationError(f"{source.place(where)}: the environment variable {origin} is not set.")
-        return os.environ[origin]
-    return _secret_file(source, Path(origin), where) if kind == "file" else value
+    match value:
+        case {"env": str(name)} if len(value) == 1:
+            if name not in os.environ:
+                raise ConfigurationError(f"{source.place(where)}: the environment variable {name} is not set.")
+            return os.environ[name]
+        case {"file": str(name)} if len(value) == 1:
+            return _secret_file(source, Path(name), where)
+    return {key: _resolved(source, inner, (*where, key)) for key, inner in value.items()}
 
 
 def _secret_file(source: _Source, path: Path, where: tuple[str | int, ...]) -> str:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import re
+import sys
+from pathlib import Path
+
 import pytest
 
 from blockdrivers.config import load
 from blockdrivers.errors import Ambiguous, ConfigurationError, InUse, NotFound, ProtocolError, VendorError
 from blockdrivers.integrations.cinderbridge.connections import connector, export
+from blockdrivers.integrations.cinderbridge.options import CinderDriverOptions
 from blockdrivers.integrations.cinderbridge.refusals import error_of
 from blockdrivers.model import Chap, Host, IscsiTarget, Protocol
 
+DOCUMENT = Path(__file__).parents[2] / "docs" / "cinder.md"
 IQN = "iqn.2000-01.org.example:array"
 
 
@@ -84,6 +90,32 @@ def test_errors_by_the_most_special_class_that_is_known(kinds, error):
     made = error_of(kinds, "text", array="a", request="create_volume")
     assert type(made) is error
     assert "text" in str(made)
+
+
+def test_the_documented_configuration_is_one(tmp_path):
+    """As docs/cinder.md has it, with files that there are."""
+    (conf, password), folder = (tmp_path / "lab.conf", tmp_path / "password"), tmp_path / "upstream"
+    conf.write_text("[huawei]\nvolume_backend_name = huawei\n")
+    password.write_text("a-secret\n")
+    password.chmod(0o600)
+    (documented,) = re.findall(r"^```yaml\n(.*?)^```", DOCUMENT.read_text(), re.MULTILINE | re.DOTALL)
+    places = {
+        "/etc/cinder/lab.conf": conf,
+        "/opt/cinder/bin/python": sys.executable,
+        "/var/lib/blockdrivers/upstream": folder,
+        "/etc/blockdrivers/password": password,
+    }
+    for place, there in places.items():
+        assert place in documented
+        documented = documented.replace(place, str(there))
+    file = tmp_path / "backends.yaml"
+    file.write_text(documented)
+    options = load(file).backend().options
+    assert isinstance(options, CinderDriverOptions)
+    assert (options.section, options.records, options.model) == ("huawei", folder, "OceanStor 5500 V5")
+    assert {name: secret.get_secret_value() for name, secret in options.overrides.items()} == {"san_password": "a-secret"}
+    assert options.extra_specs == {"hw:tier": "fast"}
+    assert options.node is not None
 
 
 @pytest.mark.parametrize(
