@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from benchmarks.macrosan import MODEL, POOL
 from blockdrivers.backend import Backend
 from blockdrivers.errors import AlreadyExists, InUse, InvalidRequest, NotFound
 from blockdrivers.model import GiB, Host, Protocol
 from conformance.simulation.server import SimulatedArray
-from tests.integration.test_macrosan import MODEL, POOL, Lab
+from tests.integration.macrosan.lab import Lab
 from vendors.macrosan.simulator import build
 
 NAMES = st.sampled_from("abc")

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
-from typing import Any
 
 import pytest
 
@@ -13,22 +10,10 @@ from benchmarks.hitachi import MODELS, POOL
 from blockdrivers.errors import InUse
 from blockdrivers.model import GiB, Protocol, VolumeState
 from conformance.simulation.family import Request, Response
-from conformance.simulation.server import SimulatedArray
-from tests.integration.test_hitachi import ISCSI, Lab, home
+from tests.integration.hitachi.lab import ISCSI, Lab, home
 from vendors.hitachi import shadow
-from vendors.hitachi.simulator import build
 
 SHADOW = {"clone_with": "shadow-image"}
-
-
-@pytest.fixture
-def lab() -> Iterator[Callable[..., Lab]]:
-    with ExitStack() as stack:
-
-        def start(model: str = "VSP G370", **options: Any) -> Lab:
-            return Lab(stack.enter_context(SimulatedArray(build(model, **options))), stack)
-
-        yield start
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -42,7 +27,7 @@ def test_clones_may_be_shadow_images(lab, model):
     assert (made.size, made.state) == (2 * GiB, VolumeState.READY)
     # The driver of cinder needs nine.
     assert sum(started.sent().values()) <= 9
-    assert started.array.family.state()["copies"] == []
+    assert started.state("copies") == []
     assert started.labels() == ["bdvl-c1", "bdvl-v1"]
 
 
@@ -78,7 +63,7 @@ def test_a_shadow_image_goes_on_where_it_was_cut_off(lab, steps):
     _shadow(started, steps)
     assert array.get_volume("c1").state is VolumeState.COPYING
     assert array.clone_volume("c1", "v1").state is VolumeState.READY
-    assert started.array.family.state()["copies"] == []
+    assert started.state("copies") == []
     assert started.labels() == ["bdvl-c1", "bdvl-v1"]
 
 
@@ -87,7 +72,7 @@ def test_an_unfinished_clone_is_neither_shown_nor_given_up(lab):
     array = started.open(**SHADOW)
     array.create_volume("v1", GiB, POOL)
     _shadow(started, 1)
-    paths = started.array.family.state()["mappings"]
+    paths = started.state("mappings")
     for refused in (
         lambda: array.export("c1", ISCSI, Protocol.ISCSI),
         lambda: array.unmanage_volume("c1", "legacy"),
@@ -97,7 +82,7 @@ def test_an_unfinished_clone_is_neither_shown_nor_given_up(lab):
     ):
         with pytest.raises(InUse, match="not complete"):
             refused()
-    assert started.array.family.state()["mappings"] == paths
+    assert started.state("mappings") == paths
     assert started.labels() == ["bdvl-c1~", "bdvl-v1"]
 
 
@@ -111,7 +96,7 @@ def test_an_unfinished_shadow_image_is_deleted_and_swept(lab, steps, options):
         _shadow(started, steps)
         remove()
         assert started.labels() == ["bdvl-v1"]
-        assert started.array.family.state()["copies"] == []
+        assert started.state("copies") == []
 
 
 def test_a_fourth_shadow_image_of_a_source_waits_for_its_turn(lab):
@@ -121,7 +106,7 @@ def test_a_fourth_shadow_image_of_a_source_waits_for_its_turn(lab):
     with ThreadPoolExecutor(4) as pool:
         made = list(pool.map(lambda number: array.clone_volume(f"c{number}", "v1"), range(4)))
     assert [volume.state for volume in made] == [VolumeState.READY] * 4
-    assert started.array.family.state()["copies"] == []
+    assert started.state("copies") == []
 
 
 def test_a_source_of_a_shadow_image_is_kept(lab):
@@ -150,4 +135,4 @@ def test_a_pair_that_another_server_has_made_is_looked_for(lab):
 
     started.array.family.handle = forgetful
     assert array.clone_volume("c1", "v1").state is VolumeState.READY
-    assert started.array.family.state()["copies"] == []
+    assert started.state("copies") == []

@@ -54,7 +54,7 @@ def test_chap_is_set_changed_and_taken_away(lab, iscsi_host):
     array.create_volume("v", GiB, POOL)
     for chap in (Chap("u1", "first-secret-12"), Chap("u2", "second-secret-1"), None):
         array.export("v", replace(iscsi_host, chap=chap), Protocol.ISCSI)
-        shown = next(item for item in started.array.family.state()["initiators"] if item["id"] == iscsi_host.iqn)
+        shown = next(item for item in started.state("initiators") if item["id"] == iscsi_host.iqn)
         assert shown["chap_user"] == (chap.username if chap else None)
 
 
