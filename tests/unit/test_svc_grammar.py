@@ -307,6 +307,13 @@ def test_no_line_breaks_the_simulated_shell(line):
     assert door.operation(Sent(line, "u"))
 
 
+@pytest.mark.parametrize("line", [";", " ; lsnode", "lsnode ;; lsnode"])
+def test_a_semicolon_ends_a_command_that_there_is(line):
+    with pytest.raises(ValueError, match="syntax error"):
+        shell.commands(line)
+    assert shell.commands("lsnode ; lsnode;") == [["lsnode"], ["lsnode"]]
+
+
 def test_parameters_are_sorted():
     command = Command(lambda _: None, frozenset({"name", "size"}), frozenset({"force"}))
     found = shell.parse(command, ["-name", "a b", "-force", "target"])

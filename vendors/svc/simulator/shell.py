@@ -172,7 +172,10 @@ def commands(line: str) -> list[list[str]]:
             escaped = True
         elif char in "'\"" and quote in {"", char}:
             quote = "" if quote else char
-    return [words for part in parts if (words := shlex.split(part))]
+    found = [shlex.split(part) for part in parts]
+    if not all(found[:-1]):
+        raise ValueError("syntax error near unexpected token ';'")
+    return [words for words in found if words]
 
 
 def parse(command: Command, words: Sequence[str]) -> Given:
