@@ -223,11 +223,13 @@ class SharedFiles(FileStore):
         ):
             if not copying.clone(origin, made):
                 if used:
-                    raise _in_use(source, used)
+                    raise _in_use(source, used, "the server does not clone, though server_clones says that it does, and ")
                 os.ftruncate(made, 0)
                 yield from copying.copy(origin, made)
-            os.ftruncate(made, os.fstat(origin).st_size)
-            if not over:
+            if over:
+                os.ftruncate(made, os.fstat(origin).st_size)
+            else:
+                # Its size is right: a source that a host writes may have grown since.
                 self._own(made, thin=True)
 
     def _own(self, file: int, *, thin: bool) -> None:
@@ -252,7 +254,7 @@ class SharedFiles(FileStore):
         found = self.entries(pool, [f"*{{{source}}}"]) if "{" not in source else ()
         users = [entry.name.partition("{")[0] for entry in found if entry.target is not None]
         if users and not self._options.server_clones:
-            raise _in_use(source, users)
+            raise _in_use(source, users, "without the server's cloning of files ")
         return users
 
     def _helper(self, pool: str, name: str) -> str:
@@ -284,11 +286,8 @@ class SharedFiles(FileStore):
         raise kind(f"qemu-img {arguments[0]} failed: {ended.said}")
 
 
-def _in_use(source: str, users: Sequence[str]) -> InUse:
-    return InUse(
-        f"{source!r} is exported to {', '.join(users)}, and without the server's cloning of files a copy would be of no one moment: "
-        "unexport it first."
-    )
+def _in_use(source: str, users: Sequence[str], why: str) -> InUse:
+    return InUse(f"{source!r} is exported to {', '.join(users)}; {why}a copy would be of no one moment: unexport it first.")
 
 
 @contextmanager

@@ -16,12 +16,12 @@ root=$PWD/root
 guest_python=3.11
 
 packages=base-files,base-passwd,bash,coreutils,dash,dmsetup,dropbear-bin,e2fsprogs,findutils,grep,gzip,hostname,iproute2,kmod
-packages=$packages,kpartx,libc-bin,libstdc++6,linux-image-amd64,login,lsscsi,mount,multipath-tools,netbase,nfs-common,open-iscsi
-packages=$packages,procps,psmisc,python3,sed,sg3-utils,tar,udev,util-linux,xfsprogs
+packages=$packages,kpartx,libc-bin,libstdc++6,linux-image-amd64,login,lsscsi,mount,multipath-tools,netbase,nfs-common
+packages=$packages,nfs-kernel-server,open-iscsi,procps,psmisc,python3,qemu-utils,sed,sg3-utils,tar,udev,util-linux,xfsprogs
 
 modules="virtio_pci virtio_blk virtio_net virtio_rng ext4 xfs crc32c_generic crct10dif_generic 9p 9pnet_virtio configfs loop
     sd_mod sg scsi_debug iscsi_tcp dm-multipath dm-service-time dm-round-robin dm-queue-length
-    scsi_dh_alua scsi_dh_rdac scsi_dh_emc nfs nfsv4 e1000e fcoe tcm_fc target_core_file target_core_iblock"
+    scsi_dh_alua scsi_dh_rdac scsi_dh_emc nfs nfsv4 nfsd e1000e fcoe tcm_fc target_core_file target_core_iblock"
 modules_of_initrd="virtio_pci virtio_blk crc32c_generic ext4"
 
 # FOLDER MODULE... prints the files of modules and of what they depend on, in the order to load them.
