@@ -78,7 +78,7 @@ def test_a_run_cut_off_leaves_nothing_and_can_be_started_again(tmp_path, number)
         while len(children := _descendants(process.pid)) < 2:
             assert process.poll() is None
         process.send_signal(number)
-        assert process.wait(20) != 0
+        assert process.wait(60) != 0
         for child in children:
             _await_end(child)
     assert list(tmp_path.glob("*.json")) == []

@@ -8,13 +8,13 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 
 import pytest
 
 from conformance.simulation.dataplane import Identity
 from conformance.simulation.iscsi.plane import IscsiPlane
 from tests.simulation.initiator import Disk, MiB, access, inquiry, luns, naa, tool
+from tests.waiting import until
 
 ONE, TWO = "iqn.1994-05.org.example:one", "iqn.1994-05.org.example:two"
 CHAP = ("chapuser", "secretsecret12")
@@ -47,10 +47,7 @@ def processes(plane):
 
 def await_no_session(plane, initiator):
     """Wait until the portals have seen a program's sessions end: a target stays for as long as somebody is logged in."""
-    ending = time.monotonic() + 10
-    while any(portal.serves(initiator) for portal in plane.portals):
-        assert time.monotonic() < ending, f"{initiator} stays connected"
-        time.sleep(0.01)
+    until(lambda: not any(portal.serves(initiator) for portal in plane.portals))
 
 
 def test_each_host_sees_its_own_luns_behind_one_name(plane):

@@ -21,7 +21,7 @@ def test_waiting_ends_with_the_deadline_and_tells_what_is_known():
         deadline.note("half of it is there.")
         with pytest.raises(DeadlineExceeded, match=r"copy x.*half of it is there\. .*the copy to end"):
             deadline.wait_until(lambda: None, what="the copy to end")
-    assert time.monotonic() - started < 1
+    assert time.monotonic() - started < 5
 
 
 def test_waiting_returns_what_was_waited_for():
@@ -75,11 +75,11 @@ def test_one_lock_per_name():
     thread = threading.Thread(target=hold)
     with locks.lock("b"):
         thread.start()
-        held.wait(5)
+        assert held.wait(60)
         with pytest.raises(Busy, match="a"), deadline.deadline(0.1, "x"), locks.lock("a"):
             order.append("never")
         order.append("meanwhile")
-    thread.join(5)
+    thread.join(60)
     assert order == ["meanwhile", "first"]
     assert locks._held == {}
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import threading
-import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from benchmarks.hitachi import POOL
 from blockdrivers.errors import AlreadyExists, InUse, InvalidRequest, LicenceMissing, NotSupported
 from blockdrivers.model import GiB, MiB, Qos
+from tests.waiting import Clock, until
 
 
 def test_limits_change_in_an_order_that_the_array_takes(lab):
@@ -69,16 +69,18 @@ def test_a_missing_licence_is_named(lab):
 
 
 def test_a_snapshot_that_a_clone_reads_is_kept(lab):
-    started = lab(copy_seconds=1.0)
+    clock = Clock()
+    started = lab(copy_seconds=600, clock=clock)
     array = started.open()
     array.create_volume("v1", GiB, POOL)
     array.create_snapshot("s1", "v1")
-    copying = threading.Thread(target=lambda: array.create_volume_from_snapshot("c1", "s1", pool=POOL))
-    copying.start()
-    time.sleep(0.5)
-    with pytest.raises(InUse, match="copied"):
-        array.delete_snapshot("s1")
-    copying.join()
+    with ThreadPoolExecutor(1) as threads:
+        copying = threads.submit(array.create_volume_from_snapshot, "c1", "s1", pool=POOL)
+        until(lambda: any(pair["clone"] for pair in started.state("snapshots")))
+        with pytest.raises(InUse, match="copied"):
+            array.delete_snapshot("s1")
+        clock.advance(600)
+        copying.result()
     array.delete_snapshot("s1")
     array.delete_volume("c1")
     array.delete_volume("v1")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -10,6 +9,7 @@ import pytest
 from blockdrivers.errors import DeadlineExceeded, LoginRefused
 from blockdrivers.model import GiB, Protocol
 from tests.integration.hpe.lab import ISCSI, POOL
+from tests.waiting import Clock
 
 
 def test_a_wrong_password_is_asked_once(lab):
@@ -22,13 +22,15 @@ def test_a_wrong_password_is_asked_once(lab):
 
 
 def test_keys_are_shared_given_back_and_taken_again(lab):
-    started = lab(session_seconds=0.4)
+    clock = Clock()
+    started = lab(session_seconds=900, clock=clock)
     array = started.open()
     with ThreadPoolExecutor(4) as threads:
         list(threads.map(lambda _: array.system(), range(8)))
     assert started.array.family.state()["sessions"] == 1
-    time.sleep(0.5)
+    clock.advance(901)
     array.system()
+    assert started.operations().count("POST /credentials") == 2
     array.close()
     assert started.array.family.state()["sessions"] == 0
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from blockdrivers.errors import AlreadyExists, DeadlineExceeded, InUse, NotFound
+from blockdrivers.errors import AlreadyExists, InUse, NotFound
 from blockdrivers.model import GiB, Protocol, VolumeState
 from tests.integration.toyou.lab import ISCSI_HOST, POOL
+from tests.waiting import Clock, out_of_time, until
 
 
 def _cut_after(started, steps: int) -> None:
@@ -27,10 +27,7 @@ def _cut_after(started, steps: int) -> None:
 
 
 def _settle(started) -> None:
-    end = time.monotonic() + 5
-    while started.tell("get_volume --volume bdvl-v")[0]["status"] != "Online":
-        assert time.monotonic() < end
-        time.sleep(0.02)
+    until(lambda: started.tell("get_volume --volume bdvl-v")[0]["status"] == "Online")
 
 
 @pytest.mark.parametrize("steps", range(1, 6))
@@ -104,22 +101,29 @@ def test_a_clone_that_was_given_up_and_is_kept_by_the_array_is_named_and_blocks_
 
 
 def test_a_volume_that_is_cloned_is_not_reverted_meanwhile_and_the_other_way_round(lab):
-    started = lab(copy_seconds=0.8)
+    clock = Clock()
+    started = lab(copy_seconds=600, clock=clock)
     backend, other = started.open(), started.open()
     backend.create_volume("v", GiB, POOL)
     backend.create_snapshot("s", "v")
-    with ThreadPoolExecutor(1) as threads:
+    with ThreadPoolExecutor(2) as threads:
         cloning = threads.submit(backend.clone_volume, "c", "v")
-        while not any(copy["started"] for copy in started.state("copies")):
-            time.sleep(0.01)
+        until(lambda: any(copy["started"] for copy in started.state("copies")))
         with pytest.raises(InUse, match="is being cloned onto 'bdvl-c'"):
             other.revert_volume("v", "s")
-        assert cloning.result(10).volume_id == "c"
+        clock.advance(600)
+        assert cloning.result().volume_id == "c"
         reverting = threads.submit(backend.revert_volume, "v", "s")
-        while not any(snapshot["reverting"] for snapshot in started.state("snapshots")):
-            time.sleep(0.01)
-        assert other.clone_volume("d", "v").volume_id == "d"
-        reverting.result(10)
+        until(lambda: any(snapshot["reverting"] for snapshot in started.state("snapshots")))
+        started.array.counters.clear()
+        cloning = threads.submit(other.clone_volume, "d", "v")
+        until(lambda: len(started.array.counters.entries()) > 3)
+        assert not cloning.done()
+        clock.advance(600)
+        reverting.result()
+        until(lambda: cloning.done() or any(copy["started"] for copy in started.state("copies")))
+        clock.advance(600)
+        assert cloning.result().volume_id == "d"
     assert set(started.volumes().values()) == {"RAID Volume"}
 
 
@@ -161,8 +165,7 @@ def test_a_source_that_nobody_frees_is_named_until_the_deadline(started, backend
     backend.create_volume("v", 2 * GiB, POOL)
     started.tell("create_volume --size 2 --volume theirs --pool pool_a --type 10")
     started.tell("create_clone --volume bdvl-v --clone theirs")
-    with pytest.raises(DeadlineExceeded, match="makes 'theirs' now"):
-        backend.clone_volume("c", "v", timeout=1)
+    out_of_time(lambda seconds: backend.clone_volume("c", "v", timeout=seconds), lambda said: "makes 'theirs' now" in said)
     assert started.volumes() == {"bdvl-v": "RAID Volume", "theirs": "BACKUP"}
 
 

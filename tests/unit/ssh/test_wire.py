@@ -129,8 +129,9 @@ def test_an_answer_in_drops_does_not_outlive_the_deadline(serve, connect):
         while not server.released.wait(0.02):
             yield b" "
 
-    server.script.answer = lambda line: (drops(), b"", 0)
     transport = connect(server)
+    look(transport)
+    server.script.answer = lambda line: (drops(), b"", 0)
     started = time.monotonic()
     with pytest.raises(Ambiguous, match="deadline"), deadline(0.6, "x"):
         change(transport)
@@ -139,11 +140,14 @@ def test_an_answer_in_drops_does_not_outlive_the_deadline(serve, connect):
 
 def test_the_next_command_never_gets_the_last_one_s_answer(serve, connect):
     server = serve()
-    server.script.at["output"] = lambda: time.sleep(0.5)
     transport = connect(server)
+    look(transport)
+    late = threading.Event()
+    server.script.at["output"] = lambda: late.wait(60)
     with pytest.raises(Busy), deadline(0.3, "x"):
         look(transport)
     server.script.at.clear()
+    late.set()
     assert transport.run(command("other"), operation="other", mutating=False).stdout == "<other>"
     assert server.connections == 2
 
