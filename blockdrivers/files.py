@@ -10,6 +10,10 @@ every share, at the drafts of that volume first and at its name then, and publis
 one is taken away; a server publishes no draft that has gone, so what was published stays, and nobody is told of anything else.
 The draft of the lesser share goes first, the other one gives way, unless nobody works on the first any more.
 
+**What is used is not deleted.** A server deletes a file whatever hangs on it. So where renames are free, who deletes a volume first takes its
+name away, and then looks at what hangs on it; who hangs an export or a snapshot on one looks for the volume afterwards. One of the two sees the
+other. A volume that was taken away is put back by whoever looks for it, also after a deletion that was cut off: a deletion has happened when the file has gone.
+
 How a server is asked is a `FileStore`'s.
 """
 
@@ -18,11 +22,9 @@ from __future__ import annotations
 import os
 import re
 import threading
-from abc import ABC, abstractmethod
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 
 from blockdrivers.driver import Driver, SnapshotSpec, Source, VolumeSpec
 from blockdrivers.errors import (
@@ -36,6 +38,17 @@ from blockdrivers.errors import (
     NotFound,
     StaleReference,
     Unreachable,
+)
+from blockdrivers.filestore import (
+    AWAY,
+    Entry,
+    FileStore,
+    by_volume,
+    hanging,
+    is_away,
+    is_draft,
+    is_snapshot,
+    parts,
 )
 from blockdrivers.model import (
     Dependant,
@@ -54,102 +67,13 @@ from blockdrivers.model import (
 from blockdrivers.naming import Kind, array_name, kind_of
 
 _LEGAL = re.compile(r"[A-Za-z0-9_.-]+")
-_OF = re.compile(r"(?P<name>[^{}]+)\{(?P<volume>[^{}]+)\}")
 _REMEMBERED = 8192
 _HELPER = 31
 _DRAFTS = "bdt*"
 _OPEN = (Ambiguous, Busy, Unreachable, DeadlineExceeded)
 """What leaves a draft as it is: the same call goes on with it."""
 
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A file or link at the root of a share."""
-
-    name: str
-    pool: str
-    id: str = ""
-    """Stays with the file when it is renamed, and is never a later file's."""
-    size: int = 0
-    """Bytes of the disk that it is."""
-    thin: bool = True
-    target: str | None = None
-    """Of a symbolic link; None for a file."""
-    qos_id: str | None = None
-    allocated_bytes: int | None = None
-    unfinished: bool = False
-    """Whether its making was cut off before it had its size."""
-
-
-class FileStore(ABC):
-    """The shares of one server. Every method raises the driver contract's errors; names are at the root of a share."""
-
-    @abstractmethod
-    def pools(self) -> Sequence[str]:
-        """Return the names of the shares, as they were last seen."""
-
-    @abstractmethod
-    def known(self, pool: str) -> str:
-        """Return the name of a share that is there; `InvalidRequest` for any other."""
-
-    @abstractmethod
-    def entries(self, pool: str, patterns: Sequence[str]) -> Sequence[Entry]:
-        """Return what matches any shell-style pattern, in one request where the server has one for that; more may be returned.
-
-        What is renamed meanwhile from what matches one pattern to what matches a later one is in the answer.
-        """
-
-    @abstractmethod
-    def draft(self, pool: str, draft: str, size: int, *, thin: bool) -> None:
-        """Make a file that reads as zeros once it is published, over what is there."""
-
-    @abstractmethod
-    def publish(self, draft: Entry, name: str, size: int, *, thin: bool) -> Entry:
-        """Give a draft its size, provisioning and name, the name last, and return the file.
-
-        `AlreadyExists` where the name is taken in that share, `NotFound` where the draft has gone: then there is no file of that name.
-        """
-
-    @abstractmethod
-    def resize(self, entry: Entry, size: int) -> None:
-        """Grow a file."""
-
-    @abstractmethod
-    def clone(self, pool: str, source: str, target: str, *, overwrite: bool = False) -> None:
-        """Let the target hold what the source holds now, and return when it does; `AlreadyExists` unless it is overwritten."""
-
-    @abstractmethod
-    def copy(self, pool: str, source: str, to: str, target: str) -> None:
-        """Copy a file into another share, over what is there, and return when it is whole."""
-
-    @abstractmethod
-    def rename(self, pool: str, name: str, to: str) -> None:
-        """Give an entry another name; `AlreadyExists`."""
-
-    @abstractmethod
-    def delete(self, pool: str, name: str) -> None:
-        """Remove an entry; `NotFound`."""
-
-    @abstractmethod
-    def link(self, pool: str, name: str, target: str) -> None:
-        """Make a symbolic link; `AlreadyExists`."""
-
-    @abstractmethod
-    def location(self, pool: str, name: str) -> str:
-        """Return what a host mounts and opens: ``server:/path/file``."""
-
-    @property
-    def format(self) -> str:
-        """How a disk's bytes are in its file: ``raw`` or ``qcow2``."""
-        return "raw"
-
-    @abstractmethod
-    def admit(self, pool: str, addresses: Sequence[str]) -> None:
-        """Let these addresses use the share; again is fine. Nothing is done where that is the administrator's."""
-
-    @abstractmethod
-    def dismiss(self, pool: str, addresses: Sequence[str]) -> None:
-        """Do so no more."""
+__all__ = ["Entry", "FileStore", "FilesDriver", "hanging", "is_draft", "is_snapshot", "parts"]
 
 
 class FilesDriver(Driver):
@@ -186,20 +110,24 @@ class FilesDriver(Driver):
         """Yield every file that is no snapshot."""
         for pool in self._store.pools():
             entries = list(self._store.entries(pool, ["*"]))
-            hanging = _by_volume(entries)
+            hanging = by_volume(entries)
             for entry in entries:
-                if entry.target is None and _OF.fullmatch(entry.name) is None:
+                if entry.target is None and parts(entry)[1] is None:
                     yield self._volume(entry, hanging.get(entry.name, ()))
 
     def extend_volume(self, volume: Volume, size: int) -> None:
         """Grow a file."""
-        self._store.resize(Entry(volume.name, volume.pool, volume.id, volume.size, volume.thin), size)
+        with self._there(volume):
+            self._store.resize(Entry(volume.name, volume.pool, volume.id, volume.size, volume.thin), size)
 
     def delete_volume(self, volume: Volume) -> None:
         """Remove a file, and the limits on it."""
         if volume.qos_id is not None:
             self.set_qos(volume, Qos(), volume.name)
-        self._store.delete(volume.pool, volume.name)
+        if self._store.renames_are_free:
+            self._delete_unused(volume)
+        else:
+            self._store.delete(volume.pool, volume.name)
         self._forget(volume.name)
 
     def clone_volume(self, source: Source, spec: VolumeSpec, temporary: str) -> Volume:
@@ -229,9 +157,17 @@ class FilesDriver(Driver):
         pool = self._pool_of(spec.source)
         name = hanging(spec.name, spec.source.name)
         try:
-            self._store.clone(pool, spec.source.name, name)
+            if self._store.renames_are_free:
+                self._publish_snapshot(pool, spec, name)
+            else:
+                self._store.clone(pool, spec.source.name, name)
         except NotFound as gone:
             raise self._moved(spec.source, gone) from gone
+        if self._store.renames_are_free and spec.source.name not in self._present(pool, spec.source.name, ()):
+            # It was deleted meanwhile, or renamed.
+            self._remove(pool, name)
+            self._forget(spec.source.name)
+            raise StaleReference(f"File {spec.source.name!r} is not where it was seen last.")
         found = [entry for entry in self._everywhere([hanging(spec.name, "*")]) if parts(entry)[0] == spec.name]
         if any(parts(entry)[1] != spec.source.name or entry.pool != pool for entry in found):
             self._store.delete(pool, name)
@@ -278,7 +214,8 @@ class FilesDriver(Driver):
 
     def revert_volume(self, volume: Volume, snapshot: Snapshot) -> None:
         """Clone the snapshot over its volume."""
-        self._store.clone(volume.pool, hanging(snapshot.name, volume.name), volume.name, overwrite=True)
+        with self._there(volume):
+            self._store.clone(volume.pool, hanging(snapshot.name, volume.name), volume.name, overwrite=True)
 
     # Exports
 
@@ -289,7 +226,7 @@ class FilesDriver(Driver):
         pool = remembered[0] if remembered is not None else self._find(source.name)[0].pool
         self._note(pool, note, "-")
         # Looked at only now: who deletes the file or removes the host looks at the note afterwards.
-        there = {found.name: found for found in self._store.entries(pool, [source.name, host_name])}
+        there = self._present(pool, source.name, [host_name])
         entry = there.get(source.name)
         if entry is None or entry.target is not None:
             self._remove(pool, note)
@@ -352,13 +289,20 @@ class FilesDriver(Driver):
         _, others = self._find(volume.name)
         if any(entry.name == name for entry in self._store.entries(volume.pool, [name])):
             raise AlreadyExists(f"There is a file {name!r} in {volume.pool!r}.")
-        for entry in others:
-            if not is_draft(entry.name):
-                self._forget_snapshot(parts(entry)[0])
-                self._store.rename(entry.pool, entry.name, hanging(parts(entry)[0], name))
-        self._store.rename(volume.pool, volume.name, name)
+        self._rename_hanging(others, name)
+        with self._there(volume):
+            self._store.rename(volume.pool, volume.name, name)
         self._forget(volume.name)
+        # Who has hung something on it meanwhile, and saw it still there, is to find it so.
+        self._rename_hanging(self._store.entries(volume.pool, [hanging("*", volume.name)]), name)
         return self.get_volume(name)
+
+    def _rename_hanging(self, others: Iterable[Entry], volume: str) -> None:
+        for entry in others:
+            if not is_draft(entry.name) and not is_away(entry):
+                self._forget_snapshot(parts(entry)[0])
+                with suppress(NotFound):
+                    self._store.rename(entry.pool, entry.name, hanging(parts(entry)[0], volume))
 
     def rename_snapshot(self, snapshot: Snapshot, name: str, description: str) -> Snapshot:
         """Rename a snapshot's file."""
@@ -374,11 +318,14 @@ class FilesDriver(Driver):
         for pool in self._store.pools():
             entries = list(self._store.entries(pool, ["*"]))
             there = {entry.name for entry in entries}
+            volumes = there | {parts(entry)[1] for entry in entries if is_away(entry)}
             for entry in entries:
                 name, volume = parts(entry)
                 if kind_of(name) is Kind.TEMPORARY or (entry.unfinished and kind_of(name) is Kind.VOLUME):
                     yield Leftover("file", pool, entry.name, "A file whose making was not completed.")
-                elif kind_of(name) in {Kind.SNAPSHOT, Kind.HOST} and volume is not None and volume not in there:
+                elif is_away(entry) and volume not in there:
+                    yield Leftover("away", pool, entry.name, f"The volume {volume!r}, whose deletion was cut off.")
+                elif kind_of(name) in {Kind.SNAPSHOT, Kind.HOST} and volume is not None and volume not in volumes:
                     yield Leftover("file", pool, entry.name, f"There is no volume {volume!r} that it is of.")
                 elif volume is None and kind_of(name) is Kind.VOLUME and name in seen:
                     yield Leftover("double", pool, entry.name, f"A second file of that name, in {pool}; its making was cut off.")
@@ -387,20 +334,80 @@ class FilesDriver(Driver):
     def remove_leftover(self, leftover: Leftover) -> None:
         """Remove one of them where it still is one."""
         if any((found.kind, found.id, found.name) == (leftover.kind, leftover.id, leftover.name) for found in self.leftovers()):
-            self._remove(leftover.id, leftover.name)
+            if leftover.kind != "away":
+                self._remove(leftover.id, leftover.name)
+                return
+            self._put_back(away := Entry(leftover.name, leftover.id))
+            entry, others = self._find(str(parts(away)[1]))
+            with suppress(InUse):
+                self._delete_unused(self._volume(entry, others))
 
     # Places
 
     def _find(self, name: str) -> tuple[Entry, Sequence[Entry]]:
         """Return a volume's file and what hangs on it; asked first where it was last seen."""
         for pool in self._nearest(name):
-            entries = self._store.entries(pool, [name, hanging("*", name)])
-            mine = next((entry for entry in entries if entry.name == name and entry.target is None), None)
-            if mine is not None:
+            found = self._present(pool, name, [hanging("*", name)])
+            mine = found.get(name)
+            if mine is not None and mine.target is None:
                 self._remember(mine)
-                return mine, [entry for entry in entries if parts(entry)[1] == name]
+                return mine, [entry for entry in found.values() if parts(entry)[1] == name]
         self._forget(name)
         raise NotFound(f"There is no file {name!r} on any share.")
+
+    def _present(self, pool: str, name: str, more: Sequence[str]) -> dict[str, Entry]:
+        """Return a volume's file and what matches further patterns; a volume that was taken away is put back first."""
+        while True:
+            found = {entry.name: entry for entry in self._store.entries(pool, [*self._wherever(name), *more])}
+            away = [entry for entry in found.values() if is_away(entry) and parts(entry)[1] == name]
+            if name in found or not away:
+                return found
+            self._put_back(away[0])
+
+    def _wherever(self, name: str) -> list[str]:
+        """Return patterns of a volume's file, also while its name is being taken away or given back."""
+        return [name, hanging(f"{AWAY}*", name), name] if self._store.renames_are_free else [name]
+
+    def _put_back(self, away: Entry) -> None:
+        """Give a volume its name again, unless it has gone."""
+        with suppress(NotFound):
+            self._store.replace(away.pool, away.name, str(parts(away)[1]))
+
+    def _gone(self, name: str, error: NotFound) -> Exception:
+        """Return that error where a volume has gone; it may be back, or have been away for a moment only."""
+        self._forget(name)
+        try:
+            self._find(name)
+        except NotFound:
+            return error
+        return StaleReference(f"File {name!r} is not where it was seen last.")
+
+    @contextmanager
+    def _there(self, volume: Volume) -> Iterator[None]:
+        """Have a step made again that did not find a volume's file while that was away."""
+        try:
+            yield
+        except NotFound as gone:
+            if not self._store.renames_are_free:
+                raise
+            raise self._gone(volume.name, gone) from gone
+
+    def _delete_unused(self, volume: Volume) -> None:
+        """Delete a file that nothing hangs on: `InUse`."""
+        away = Entry(hanging(f"{AWAY}{_caller()}", volume.name), volume.pool)
+        with self._there(volume):
+            self._store.replace(volume.pool, volume.name, away.name)
+        found = self._store.entries(volume.pool, [hanging("*", volume.name)])
+        users = [parts(entry)[0] for entry in found if entry.target is not None or is_snapshot(entry)]
+        if users:
+            self._put_back(away)
+            raise InUse(f"Volume {volume.name!r} is used by {', '.join(users)} and was not deleted.")
+        try:
+            self._store.delete(volume.pool, away.name)
+        except NotFound as back:
+            raise StaleReference(
+                f"Somebody has looked for {volume.name!r} while it was to be deleted, and has put it back."
+            ) from back
 
     def _find_snapshot(self, name: str) -> Entry:
         """Return a snapshot's file; asked first where it was last seen."""
@@ -447,6 +454,8 @@ class FilesDriver(Driver):
         return self._pool_of(source), source.name
 
     def _moved(self, source: VolumeRef, gone: NotFound) -> Exception:
+        if self._store.renames_are_free:
+            return self._gone(source.name, gone)
         if source.id is None or self._remembered(source.name) is None:
             return gone
         self._forget(source.name)
@@ -469,8 +478,22 @@ class FilesDriver(Driver):
         self._remember(made)
         return self._volume(made, ())
 
+    def _publish_snapshot(self, pool: str, spec: SnapshotSpec, name: str) -> None:
+        """Make a draft of a snapshot, which claims its id as a volume's does, and publish it."""
+        draft = _draft(spec.name)
+        with self._discarding(pool, draft):
+            self._store.clone(pool, spec.source.name, draft, overwrite=True)
+            mine = self._unopposed(pool, spec.name, draft)
+            for other in self._store.pools():
+                if other != pool:
+                    self._unopposed(other, spec.name, draft, by=pool)
+            with _not_taken_away(spec.name):
+                self._store.publish(mine, name, mine.size, thin=True)
+
     def _unopposed(self, pool: str, name: str, draft: str, by: str | None = None) -> Entry:
         """Look at a share until nothing in it stands against a draft, there or in the share `by`; return the draft where it is there.
+
+        The name is a volume's or a snapshot's.
 
         Raises:
             AlreadyExists: the name is taken.
@@ -478,11 +501,12 @@ class FilesDriver(Driver):
         """
         mine = Entry(draft, by or pool)
         while True:
-            entries = self._store.entries(pool, [hanging(_DRAFTS, name), name])
+            patterns = [hanging(name, "*")] if kind_of(name) is Kind.SNAPSHOT else self._wherever(name)
+            entries = self._store.entries(pool, [hanging(_DRAFTS, name), *patterns])
             for entry in entries:
-                if entry.name == name and entry.target is None:
+                if _is_of(entry, name) or (is_snapshot(entry) and parts(entry)[0] == name):
                     if not entry.unfinished:
-                        raise AlreadyExists(f"There is a file {name!r} in {pool!r}.")
+                        raise AlreadyExists(f"There is a file {entry.name!r} in {pool!r}.")
                     self._remove(pool, name)
             found = [entry for entry in entries if is_draft(entry.name) and parts(entry)[1] == name]
             others = [entry for entry in found if (entry.pool, entry.name) != (mine.pool, mine.name)]
@@ -579,7 +603,9 @@ class FilesDriver(Driver):
 
     def _volume(self, entry: Entry, hanging: Iterable[Entry]) -> Volume:
         kinds = {
-            Dependant.SNAPSHOT if other.target is None else Dependant.EXPORT for other in hanging if not is_draft(other.name)
+            Dependant.SNAPSHOT if other.target is None else Dependant.EXPORT
+            for other in hanging
+            if other.target is not None or is_snapshot(other)
         }
         return Volume(
             id=entry.id,
@@ -614,15 +640,17 @@ class FilesDriver(Driver):
         return Export(entry.name, host_name, Protocol.NFS, location=location, format=self._store.format)
 
 
-def is_draft(name: str) -> bool:
-    """Tell whether a file is being made: nobody but who makes it writes it, and it is no volume yet."""
-    match = _OF.fullmatch(name)
-    return match is not None and kind_of(match["name"]) is Kind.TEMPORARY
-
-
 def _draft(name: str) -> str:
     """Return the name of this call's draft: no other call that is under way has one of that name."""
-    return hanging(array_name(Kind.TEMPORARY, f"{os.uname().nodename} {os.getpid()} {threading.get_ident()}", _HELPER), name)
+    return hanging(_caller(), name)
+
+
+def _caller() -> str:
+    return array_name(Kind.TEMPORARY, f"{os.uname().nodename} {os.getpid()} {threading.get_ident()}", _HELPER)
+
+
+def _is_of(entry: Entry, volume: str) -> bool:
+    return entry.target is None and (entry.name == volume or (is_away(entry) and parts(entry)[1] == volume))
 
 
 @contextmanager
@@ -636,31 +664,6 @@ def _not_taken_away(name: str) -> Iterator[None]:
 
 def _addresses(addresses: Sequence[str]) -> str:
     return ",".join(addresses) or "-"
-
-
-def hanging(name: str, volume: str) -> str:
-    """Return what is called that hangs on a volume: its snapshot of that name, or a host's use of it."""
-    return f"{name}{{{volume}}}"
-
-
-def parts(entry: Entry) -> tuple[str, str | None]:
-    """Return an entry's own name, and that of the volume that it hangs on."""
-    match = _OF.fullmatch(entry.name)
-    return (match["name"], match["volume"]) if match else (entry.name, None)
-
-
-def is_snapshot(entry: Entry) -> bool:
-    """Tell whether an entry is a volume's snapshot."""
-    return entry.target is None and _OF.fullmatch(entry.name) is not None and not is_draft(entry.name)
-
-
-def _by_volume(entries: Iterable[Entry]) -> Mapping[str, Sequence[Entry]]:
-    found: dict[str, list[Entry]] = {}
-    for entry in entries:
-        volume = parts(entry)[1]
-        if volume is not None:
-            found.setdefault(volume, []).append(entry)
-    return found
 
 
 def _checked(name: str) -> str:

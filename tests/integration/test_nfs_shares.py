@@ -378,9 +378,10 @@ def test_one_id_for_two_shares_at_once_is_one_file(shares):
         backends[where].delete_volume("v")
 
 
-def test_a_disk_that_a_host_is_given_while_it_is_copied_has_no_copy(shares, monkeypatch):
+@pytest.mark.parametrize("server_clones", [False, True])
+def test_a_disk_that_a_host_is_given_while_it_is_copied_has_no_copy(shares, monkeypatch, server_clones):
     started = shares()
-    array = started.open()
+    array = started.open(server_clones=server_clones)
     array.create_volume("v", GiB, "a")
     real = copying.copy
 
@@ -441,6 +442,33 @@ def test_what_a_killed_process_left_is_swept(shares):
     (started.folder / "a" / "bdsl-s{bdvl-gone}").write_bytes(b"orphan")
     assert {leftover.name for leftover in array.sweep(remove=True)} == {helper, "bdsl-s{bdvl-gone}"}
     assert started.names() == ["bdvl-v"]
+
+
+@pytest.mark.parametrize("call", ["get", "export", "delete", "create", "extend", "sweep"])
+def test_a_deletion_that_was_cut_off_has_not_happened(shares, call):
+    started = shares()
+    array = started.open()
+    made = array.create_volume("v", GiB, "a")
+    away = "bdaway-bdtl-killed{bdvl-v}"
+    (started.folder / "a" / "bdvl-v").rename(started.folder / "a" / away)
+    assert [leftover.name for leftover in array.sweep()] == [away]
+    if call == "get":
+        assert array.get_volume("v") == made
+    elif call == "export":
+        array.export("v", HOST, Protocol.NFS)
+        assert list(array.sweep()) == []
+        return
+    elif call == "create":
+        with pytest.raises(AlreadyExists, match="pool"):
+            started.open().create_volume("v", GiB, "b")
+        assert array.create_volume("v", GiB, "a") == made
+    elif call == "extend":
+        assert array.extend_volume("v", 2 * GiB).id == made.id
+    elif call == "delete":
+        array.delete_volume("v")
+    else:
+        array.sweep(remove=True)
+    assert started.names() == ([] if call in {"delete", "sweep"} else ["bdvl-v"])
 
 
 def test_two_shares_of_one_name_are_refused(shares):

@@ -17,7 +17,7 @@ from fnmatch import fnmatchcase
 from hashlib import sha256
 
 from blockdrivers.errors import BlockDriversError, InUse, NotFound, OutOfSpace, StaleReference, VendorError
-from blockdrivers.files import Entry, FileStore, is_draft
+from blockdrivers.filestore import Entry, FileStore, is_draft
 from blockdrivers.host import programs
 from blockdrivers.naming import Kind, array_name, kind_of
 from vendors.nfs import copying, qcow2
@@ -40,6 +40,8 @@ class Space:
 
 class SharedFiles(FileStore):
     """The files of the configured shares."""
+
+    renames_are_free = True
 
     def __init__(self, options: NfsOptions, mounts: Mounts) -> None:
         self._options = options
@@ -132,27 +134,36 @@ class SharedFiles(FileStore):
     def clone(self, pool: str, source: str, target: str, *, overwrite: bool = False) -> None:
         """Let the server clone a file, or copy it; a disk that a host uses is cloned only, since a copy would be of no one moment."""
         if overwrite and not is_draft(target):
-            self._mounts.slowly([pool], lambda folder: self._copied(folder, source, folder, target, used=(), over=True))
+            self._mounts.slowly(
+                [pool], lambda folder: self._copied(folder, source, folder, target, used=(), copied=[], over=True)
+            )
             return
         used = self._users(pool, source)
         helper = target if is_draft(target) else self._helper(pool, target)
+        copied: list[str] = []
         with self._undone(pool, helper):
-            self._mounts.slowly([pool], lambda folder: self._copied(folder, source, folder, helper, used=used))
-            # A host that was given the disk meanwhile may have written it.
-            self._users(pool, source)
+            self._mounts.slowly([pool], lambda folder: self._copied(folder, source, folder, helper, used=used, copied=copied))
+            self._unused_since(pool, source, copied)
             if helper != target:
                 self._mounts.at(pool, lambda folder: self._named(folder, helper, target), changes=True)
 
     def copy(self, pool: str, source: str, to: str, target: str) -> None:
         """Copy into another share."""
         used = self._users(pool, source)
+        copied: list[str] = []
         with self._undone(to, target):
-            self._mounts.slowly([pool, to], lambda folder, other: self._copied(folder, source, other, target, used=used))
-            self._users(pool, source)
+            self._mounts.slowly(
+                [pool, to], lambda folder, other: self._copied(folder, source, other, target, used=used, copied=copied)
+            )
+            self._unused_since(pool, source, copied)
 
     def rename(self, pool: str, name: str, to: str) -> None:
         """Link the new name, which is refused where it is taken, and remove the old one."""
         self._mounts.at(pool, lambda folder: self._named(folder, name, to), changes=True)
+
+    def replace(self, pool: str, name: str, to: str) -> None:
+        """Rename, which the server does in one step."""
+        self._mounts.at(pool, lambda folder: os.rename(name, to, src_dir_fd=folder, dst_dir_fd=folder), changes=True)
 
     def delete(self, pool: str, name: str) -> None:
         """Remove a file or link."""
@@ -214,16 +225,17 @@ class SharedFiles(FileStore):
         self._mounts.slowly([draft.pool], fill)
 
     def _copied(
-        self, folder: int, source: str, other: int, target: str, *, used: Sequence[str], over: bool = False
+        self, folder: int, source: str, other: int, target: str, *, used: Sequence[str], copied: list[str], over: bool = False
     ) -> Iterator[None]:
-        """Copy into a new file, or over the bytes of one that is there."""
+        """Clone into a new file, or over the bytes of one that is there; what has to be copied is noted in `copied`."""
         with (
             _opened(folder, source, os.O_RDONLY) as origin,
             _opened(other, target, os.O_RDWR) if over else _made(other, target) as made,
         ):
             if not copying.clone(origin, made):
+                copied.append(source)
                 if used:
-                    raise _in_use(source, used, "the server does not clone, though server_clones says that it does, and ")
+                    raise self._in_use(source, used)
                 os.ftruncate(made, 0)
                 yield from copying.copy(origin, made)
             if over:
@@ -254,8 +266,20 @@ class SharedFiles(FileStore):
         found = self.entries(pool, [f"*{{{source}}}"]) if "{" not in source else ()
         users = [entry.name.partition("{")[0] for entry in found if entry.target is not None]
         if users and not self._options.server_clones:
-            raise _in_use(source, users, "without the server's cloning of files ")
+            raise self._in_use(source, users)
         return users
+
+    def _unused_since(self, pool: str, source: str, copied: Sequence[str]) -> None:
+        """Refuse a copy of what was exported meanwhile: a host may have written it. A clone is of one moment."""
+        if copied and (users := self._users(pool, source)):
+            raise self._in_use(source, users)
+
+    def _in_use(self, source: str, users: Sequence[str]) -> InUse:
+        claimed = self._options.server_clones
+        why = "the server does not clone it, though server_clones says so" if claimed else "the server is not said to clone files"
+        return InUse(
+            f"{source!r} is exported to {', '.join(users)}, {why}, and a copy would be of no one moment: unexport it first."
+        )
 
     def _helper(self, pool: str, name: str) -> str:
         # Two calls for one file at once must not share a helper; what a killed one has left is swept.
@@ -284,10 +308,6 @@ class SharedFiles(FileStore):
             raise InUse(f"The file {name!r} is in use by a virtual machine: {ended.said}")
         kind = OutOfSpace if "No space left" in ended.said or "quota" in ended.said.lower() else VendorError
         raise kind(f"qemu-img {arguments[0]} failed: {ended.said}")
-
-
-def _in_use(source: str, users: Sequence[str], why: str) -> InUse:
-    return InUse(f"{source!r} is exported to {', '.join(users)}; {why}a copy would be of no one moment: unexport it first.")
 
 
 @contextmanager
