@@ -17,6 +17,7 @@ from typing import Any
 
 from benchmarks.cinder import XML
 from benchmarks.simulated import Simulated, simulated
+from conformance.simulation.opening import BACKEND
 
 MODEL = "OceanStor 5500 V5"
 VOLUMES = 20
@@ -77,5 +78,6 @@ def _told(array: Simulated, folder: Path) -> dict[str, Any]:
         "pool": "pool_a",
         "volumes": VOLUMES,
         "config": str(array.config),
+        "backend": BACKEND,
         "cinderlib": {"volume_driver": _DRIVER, "cinder_huawei_conf_file": str(file)},
     }

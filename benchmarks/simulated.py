@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import requests
-import yaml
 
 from blockdrivers import Backend, open_backend
-from blockdrivers.plugins import Adapter, find_model
+from blockdrivers.plugins import find_model
+from conformance.simulation.opening import BACKEND, write_config
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Simulated:
 
     def open(self) -> Backend:
         """Open a new backend on it."""
-        return open_backend(self.config, "bench")
+        return open_backend(self.config, BACKEND)
 
     def requests_sent(self) -> int:
         """Return the management requests counted since the counters were cleared."""
@@ -58,19 +58,6 @@ def simulated(model: str, *, data: bool = False) -> Iterator[Simulated]:
         try:
             assert process.stdout is not None
             ready = json.loads(process.stdout.readline())
-            yield Simulated(ready, _configure(Path(folder), find_model(model), ready["management"]))
+            yield Simulated(ready, write_config(Path(folder), find_model(model), ready))
         finally:
             process.terminate()
-
-
-def _configure(folder: Path, adapter: Adapter, management: Mapping[str, Any]) -> Path:
-    options = {
-        "addresses": [management["url"]],
-        "username": management["username"],
-        "password": management["password"],
-        "tls": {"ca_file": management["ca_file"]},
-    }
-    config = folder / "backends.yaml"
-    config.touch(mode=0o600)
-    config.write_text(yaml.safe_dump({"backends": {"bench": {"adapter": adapter.name, "options": options}}}))
-    return config

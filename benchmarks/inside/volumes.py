@@ -57,7 +57,7 @@ class Blockdrivers:
         from blockdrivers import open_backend
         from blockdrivers.model import GiB, Host, Protocol
 
-        self._backend, self._pool, self._size = open_backend(told["config"], "bench"), told["pool"], GiB
+        self._backend, self._pool, self._size = open_backend(told["config"], told["backend"]), told["pool"], GiB
         self._to = (Host("bench", iqn=IQN), Protocol.ISCSI)
         self._backend.pools()
 

@@ -15,6 +15,8 @@ from typing import Any
 import pytest
 import yaml
 
+from conformance.simulation.opening import reaching
+
 COMMAND = [sys.executable, "-m", "blockdrivers.cli.main"]
 
 
@@ -62,13 +64,7 @@ def ready() -> Iterator[dict[str, Any]]:
 
 @pytest.fixture
 def config(ready, tmp_path: Path) -> Path:
-    management = ready["management"]
-    options = {
-        "addresses": [management["url"], ready["management2"]["url"]],
-        "username": management["username"],
-        "password": management["password"],
-        "tls": {"ca_file": management["ca_file"]},
-    }
+    entry = {"adapter": "huawei-oceanstor", "options": reaching(ready)}
     file = tmp_path / "backends.yaml"
-    file.write_text(yaml.safe_dump({"backends": {"hall": {"adapter": "huawei-oceanstor", "options": options}}}))
+    file.write_text(yaml.safe_dump({"backends": {"hall": entry}}))
     return file

@@ -22,6 +22,7 @@ from blockdrivers.errors import (
 from blockdrivers.model import Chap, Dependant, GiB, Health, Host, Protocol, Qos, VolumeState
 from blockdrivers.naming import Kind, array_name
 from blockdrivers.operations import Timeouts
+from conformance.simulation.opening import reaching
 from vendors.netapp.driver import open_driver
 from vendors.netapp.options import OntapOptions
 from vendors.netapp.simulator.wire import Call
@@ -40,14 +41,7 @@ class Lab:
         self.array, self.first = stack.enter_context(opened(model, **options))
 
     def open(self, **more) -> Backend:
-        management = self.array.ready["management"]
-        options = {
-            "addresses": [management["url"]],
-            "username": management["username"],
-            "password": management["password"],
-            "tls": {"ca_file": management["ca_file"]},
-            "svm": self.array.ready["vserver"],
-        } | more
+        options = reaching(self.array.ready) | self.array.ready["options"] | more
         backend = Backend(open_driver(OntapOptions.model_validate(options), "lab"), "lab", timeouts=Timeouts(20, 20))
         return self.stack.enter_context(backend)
 
