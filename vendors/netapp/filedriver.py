@@ -108,7 +108,7 @@ class OntapFilesDriver(FilesDriver):
         super().delete_volume(replace(volume, qos_id=None))
 
     def rename_volume(self, volume: Volume, name: str, description: str) -> Volume:
-        """PATCH the path; a file that is renamed is out of its policy (sheet, trap 10), and is put into it again."""
+        """PATCH the path; a file that is renamed is out of its policy (sheet, trap 9), and is put into it again."""
         self._policies.rename(volume, name)
         renamed = super().rename_volume(volume, name, description)
         if volume.qos_id is None:
