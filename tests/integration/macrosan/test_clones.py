@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from benchmarks.macrosan import POOL
-from blockdrivers.errors import AlreadyExists, DeadlineExceeded, InUse, NotFound, VendorError
+from blockdrivers.errors import AlreadyExists, InUse, NotFound, VendorError
 from blockdrivers.model import GiB, Protocol, VolumeState
 from tests.integration.macrosan.lab import ISCSI
+from tests.waiting import Clock, out_of_time, until
 
 COPY_STEPS = (
     ("POST", "lun", {"name": "bdtl-c", "owner": "SP1", "pool": POOL, "raids": [], "lun_mode": True, "size": 2, "lun_params": {}}),
@@ -132,12 +135,27 @@ def test_a_clone_larger_than_its_source(started, backend):
 
 
 def test_a_copy_that_outlasts_the_deadline_is_waited_for_by_the_repeat(lab):
-    started = lab(copy_seconds=0.6)
+    clock = Clock()
+    started = lab(copy_seconds=600, clock=clock)
     backend = started.open()
     backend.create_volume("v", GiB, POOL)
     backend.create_snapshot("s", "v")
-    with pytest.raises(DeadlineExceeded, match="bytes of"):
-        backend.create_volume_from_snapshot("c", "s", pool=POOL, of_volume="v", timeout=0.3)
-    backend.create_volume_from_snapshot("c", "s", pool=POOL, of_volume="v")
+
+    def make(seconds):
+        return backend.create_volume_from_snapshot("c", "s", pool=POOL, of_volume="v", timeout=seconds)
+
+    def copies_begun():
+        return started.sent().count("POST /copy_volume.from_view")
+
+    out_of_time(make, lambda said: "being copied to" in said and started.state("copies"))
+    with ThreadPoolExecutor(1) as threads:
+        asked = len(started.sent())
+        repeat = threads.submit(make, 60)
+        until(lambda: "DELETE /snapshot_view" in started.sent()[asked:])
+        assert (repeat.done(), copies_begun()) == (False, 1)
+        clock.advance(600)
+        until(lambda: copies_begun() == 2)
+        clock.advance(600)
+        repeat.result()
     assert started.luns() == ["bdvl-c", "bdvl-v"]
     assert started.clean()
