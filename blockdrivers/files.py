@@ -73,8 +73,6 @@ _DRAFTS = "bdt*"
 _OPEN = (Ambiguous, Busy, Unreachable, DeadlineExceeded)
 """What leaves a draft as it is: the same call goes on with it."""
 
-__all__ = ["Entry", "FileStore", "FilesDriver", "hanging", "is_draft", "is_snapshot", "parts"]
-
 
 class FilesDriver(Driver):
     """Volumes that are files; what is left to a family are capabilities, facts and pools."""
@@ -507,7 +505,7 @@ class FilesDriver(Driver):
                 if _is_of(entry, name) or (is_snapshot(entry) and parts(entry)[0] == name):
                     if not entry.unfinished:
                         raise AlreadyExists(f"There is a file {entry.name!r} in {pool!r}.")
-                    self._remove(pool, name)
+                    self._remove(pool, entry.name)
             found = [entry for entry in entries if is_draft(entry.name) and parts(entry)[1] == name]
             others = [entry for entry in found if (entry.pool, entry.name) != (mine.pool, mine.name)]
             for other in others:

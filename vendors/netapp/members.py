@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from blockdrivers.driver import SnapshotSpec
 from blockdrivers.errors import AlreadyExists, NotFound, StaleReference
-from blockdrivers.files import Entry, hanging, is_snapshot, parts
+from blockdrivers.filestore import Entry, hanging, is_snapshot, parts
 from blockdrivers.model import Snapshot
 from vendors.netapp import names, objects
 from vendors.netapp.claims import LUNS

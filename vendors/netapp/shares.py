@@ -14,7 +14,7 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from blockdrivers.errors import AlreadyExists, BlockDriversError, InvalidRequest, NotFound, VendorError
-from blockdrivers.files import Entry, FileStore
+from blockdrivers.filestore import Entry, FileStore
 from vendors.netapp import codes, names, objects
 from vendors.netapp.client import OntapClient, Record
 from vendors.netapp.options import OntapOptions
