@@ -39,12 +39,12 @@ class _Ending:
 
     def expected(self, there: Set[str]) -> int:
         """Return how many of the attachments that are there were ended already."""
-        if time.monotonic() > self.until:
-            self.seen, self.answers = set(), 0
-        return max(0, self.answers - len(self.seen - there))
+        return 0 if time.monotonic() > self.until else max(0, self.answers - len(self.seen - there))
 
     def answered(self, there: Set[str]) -> None:
         """Remember that one of these attachments was ended."""
+        if time.monotonic() > self.until:
+            self.seen, self.answers = set(), 0
         self.seen |= there
         self.answers += 1
         self.until = time.monotonic() + _ENDING_SECONDS
