@@ -47,8 +47,9 @@ def run(*arguments: object, status: int = 0, **environment: str) -> Ran:
 
 
 @contextmanager
-def simulated(*options: str) -> Iterator[dict[str, Any]]:
-    command = [*COMMAND, "simulate", "OceanStor 5500 V5", "--port", "0", "--json", "--die-with-parent", *options]
+def simulated(*options: str, model: str = "OceanStor 5500 V5") -> Iterator[dict[str, Any]]:
+    """Yield what a simulator in a process of its own says when it is ready."""
+    command = [*COMMAND, "simulate", model, "--port", "0", "--json", "--die-with-parent", *options]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         yield json.loads(process.stdout.readline())

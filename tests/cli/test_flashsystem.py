@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-
 import pytest
 import requests
 import yaml
 
 from blockdrivers.errors import ConfigurationError, HostKeyError, LoginRefused
-from tests.cli.conftest import COMMAND, run
+from tests.cli.conftest import run, simulated
 
 HOST_KEY, LOGIN, CONFIGURATION = (kind.exit_code for kind in (HostKeyError, LoginRefused, ConfigurationError))
 
 
 @pytest.fixture(scope="module")
 def ready():
-    command = [*COMMAND, "simulate", "FlashSystem 9100", "--port", "0", "--json", "--die-with-parent", "--no-data"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        yield json.loads(process.stdout.readline())
-        process.terminate()
-        assert process.wait(60) == 0
+    with simulated("--no-data", model="FlashSystem 9100") as said:
+        yield said
 
 
 @pytest.fixture

@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-
 import pytest
 import requests
 import yaml
 
 from conformance.simulation.family import SshDoor
 from conformance.simulation.server import SimulatedArray
-from tests.cli.conftest import COMMAND, run
+from tests.cli.conftest import run, simulated
 from tests.simulation.test_ssh_door import Shell, Toy
 
 
 @pytest.fixture(scope="module")
 def ready():
-    command = [*COMMAND, "simulate", "ACS5000", "--port", "0", "--json", "--die-with-parent", "--no-data"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        yield json.loads(process.stdout.readline())
-        process.terminate()
-        assert process.wait(60) == 0
+    with simulated("--no-data", model="ACS5000") as said:
+        yield said
 
 
 @pytest.fixture
