@@ -13,6 +13,7 @@ from blockdrivers.backend import Backend
 from blockdrivers.driver import Driver
 from blockdrivers.operations import Timeouts
 from conformance.simulation.family import Family
+from conformance.simulation.opening import reaching
 from conformance.simulation.server import SimulatedArray
 
 
@@ -22,6 +23,10 @@ class Lab:
 
     array: SimulatedArray
     stack: ExitStack
+
+    def reached(self, **more: Any) -> dict[str, Any]:
+        """Return the options by which a backend reaches the array at its first door, what its family needs besides, and `more`."""
+        return reaching(self.array.ready) | self.array.ready.get("options", {}) | more
 
     def backend(self, driver: Driver, timeouts: Timeouts | None = None) -> Backend:
         """Return the driver's backend, which ends with the test."""

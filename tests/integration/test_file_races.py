@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import random
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from functools import partial
@@ -94,10 +95,11 @@ class Lab:
         self.turns = Turns()
         return outcomes
 
-    def race(self, *calls: Call, before: Callable[[], object] = int) -> Iterator[tuple[list[object], str]]:
+    def race(self, *calls: Call, before: Callable[[], object] | None = None) -> Iterator[tuple[list[object], str]]:
         """Yield what the calls were told, for each order of their steps, and the order."""
         pending: list[list[int]] = [[]]
-        chance, most = random.Random(len(calls)), RACES * 8 or 10**9 if len(calls) == 2 else RACES or 1000
+        chance = random.Random(len(calls))
+        most = (8 * RACES or sys.maxsize) if len(calls) == 2 else (RACES or 1000)
         for number in count(1):
             if not pending or number > most:
                 return
@@ -115,7 +117,8 @@ class Lab:
                 return chosen
 
             self.begin()
-            before()
+            if before is not None:
+                before()
             yield self.run(calls, choose), "".join(map(str, taken))
             self.end()
             if len(calls) > 2:

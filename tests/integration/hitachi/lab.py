@@ -10,7 +10,6 @@ from blockdrivers.backend import Backend
 from blockdrivers.model import Host
 from blockdrivers.naming import Kind, array_name
 from blockdrivers.operations import Timeouts
-from conformance.simulation.opening import reaching
 from tests.integration import labs
 from vendors.hitachi import placement
 from vendors.hitachi.driver import open_driver
@@ -24,12 +23,7 @@ class Lab(labs.Lab):
     """One simulated array, backends on it, and a session of somebody else's."""
 
     def open(self, **more: Any) -> Backend:
-        options = {
-            **reaching(self.array.ready),
-            **self.array.ready["options"],
-            **more,
-        }
-        driver = open_driver(VspOptions.model_validate(options), "lab")
+        driver = open_driver(VspOptions.model_validate(self.reached(**more)), "lab")
         return self.backend(driver, Timeouts(15, 15))
 
     def sent(self) -> dict[str, int]:

@@ -7,7 +7,6 @@ from typing import Any
 from blockdrivers.backend import Backend
 from blockdrivers.model import Host
 from blockdrivers.naming import Kind, array_name
-from conformance.simulation.opening import reaching
 from tests.integration import labs
 from vendors.hpe.client import WsapiClient
 from vendors.hpe.driver import open_driver
@@ -23,7 +22,7 @@ class Lab(labs.Lab):
     """One simulated array, the ways to open it, and somebody else's client."""
 
     def options(self, **more: Any) -> WsapiOptions:
-        return WsapiOptions.model_validate(reaching(self.array.ready) | more)
+        return WsapiOptions.model_validate(self.reached(**more))
 
     def open(self, **more: Any) -> Backend:
         return self.backend(open_driver(self.options(**more), "lab"))

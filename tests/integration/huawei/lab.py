@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from blockdrivers.backend import Backend
-from conformance.simulation.opening import reaching
 from tests.integration import labs
 from vendors.huawei.driver import open_driver
 from vendors.huawei.options import OceanStorOptions
@@ -15,7 +14,7 @@ class Lab(labs.Lab):
     """One simulated array and the ways to open it."""
 
     def options(self, **more: Any) -> OceanStorOptions:
-        return OceanStorOptions.model_validate(reaching(self.array.ready) | {"copy_speed": 4} | more)
+        return OceanStorOptions.model_validate(self.reached(copy_speed=4, **more))
 
     def open(self, **more: Any) -> Backend:
         return self.backend(open_driver(self.options(**more), "lab"))

@@ -10,7 +10,6 @@ from blockdrivers.backend import Backend
 from blockdrivers.model import Host
 from blockdrivers.operations import Timeouts
 from conformance.simulation.family import Request, Response
-from conformance.simulation.opening import reaching
 from tests.integration import labs
 from vendors.macrosan.driver import open_driver
 from vendors.macrosan.options import MacroSanOptions
@@ -23,12 +22,7 @@ class Lab(labs.Lab):
     """One simulated array, backends on it, and somebody else at its interface."""
 
     def open(self, *, timeout: float = 20, unreachable: float = 10, **more: Any) -> Backend:
-        options = {
-            **reaching(self.array.ready),
-            **self.array.ready["options"],
-            **more,
-        }
-        driver = open_driver(MacroSanOptions.model_validate(options), "lab")
+        driver = open_driver(MacroSanOptions.model_validate(self.reached(**more)), "lab")
         return self.backend(driver, Timeouts(timeout, timeout, unreachable))
 
     def tell(self, method: str, resource: str, **given: Any) -> Any:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import requests
 
 from blockdrivers.model import Host
-from conformance.simulation.opening import reaching
 from tests.integration import labs
 from vendors.svc.driver import open_ibm, open_inspur
 from vendors.svc.options import IbmOptions, InspurOptions
@@ -23,7 +22,7 @@ class Lab(labs.Lab):
 
     def open(self, *, rest=False, **more):
         ready = self.array.ready
-        options = dict(reaching(ready))
+        options = self.reached()
         if rest:
             ways = [ready["rest"], ready["rest2"]]
             options = {name: ways[0][name] for name in ("username", "password")}

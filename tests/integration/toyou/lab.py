@@ -9,7 +9,6 @@ from blockdrivers.backend import Backend
 from blockdrivers.model import Host
 from blockdrivers.operations import Timeouts
 from conformance.simulation.family import Command, Output
-from conformance.simulation.opening import reaching
 from tests.integration import labs
 from vendors.toyou.driver import open_driver
 from vendors.toyou.options import Acs5000Options
@@ -23,7 +22,7 @@ class Lab(labs.Lab):
     """One simulated array and the ways to open it."""
 
     def open(self, *, timeout: float = 20, **more: object) -> Backend:
-        options = Acs5000Options(**reaching(self.array.ready) | self.array.ready["options"] | more)
+        options = Acs5000Options(**self.reached(**more))
         return self.backend(open_driver(options, "lab"), Timeouts(timeout, timeout))
 
     def tell(self, line: str):
