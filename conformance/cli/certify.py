@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import ipaddress
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from collections.abc import Callable, Collection, Iterator, Sequence
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -37,6 +37,7 @@ TEST_HOSTS = (
 """What a simulated array gets to see."""
 
 _BYTES_OF_A_WWPN = 8
+_LOOK_UP_SECONDS = 0.5
 _TIMEOUTS = {"default": 30, "copy": 120}
 
 
@@ -172,9 +173,12 @@ def _all(run: Callable[[Protocol, Lifeline], Certificate], protocols: Sequence[P
     with Lifeline() as lifeline, ThreadPoolExecutor(at_once) as threads:
         try:
             runs = [threads.submit(run, protocol, lifeline) for protocol in protocols]
-            ended, _ = wait(runs, return_when=FIRST_EXCEPTION)
-            for run_ended in ended:
-                run_ended.result()
+            under_way: Collection[Future[Certificate]] = runs
+            while under_way:
+                # Another thread may take the signal of Ctrl-C, which does not wake this one: only when it runs does it see to that.
+                ended, under_way = wait(runs, _LOOK_UP_SECONDS, return_when=FIRST_EXCEPTION)
+                for run_ended in ended:
+                    run_ended.result()
             return [each.result() for each in runs]
         finally:
             lifeline.cut()
