@@ -154,15 +154,22 @@ class Copies:
     def _start(self, copy: Copy) -> None:
         # An empty value is one that is left out, at the end of the line.
         snapshot = ("--snapshot",) if copy.snapshot is None else ("--snapshot", copy.snapshot)
-        try:
-            self._client.change("start_clone", "--volume", copy.source, *snapshot)
-        except VendorError as refused:
-            # Another process may have been quicker with the same clone.
-            source, _ = self._both(copy)
-            if objects.is_reverting(source):
-                raise Busy(f"Volume {copy.source!r} is being reverted; its clone begins afterwards.") from refused
-            if objects.clone_of(source) != copy.target or objects.clone_snapshot(source) is None:
-                raise
+        for again in (True, False):
+            try:
+                self._client.change("start_clone", "--volume", copy.source, *snapshot)
+            except VendorError as refused:
+                source, _ = self._both(copy)
+                if objects.is_reverting(source):
+                    raise Busy(f"Volume {copy.source!r} is being reverted; its clone begins afterwards.") from refused
+                related = objects.clone_of(source) == copy.target
+                if related and objects.clone_snapshot(source) is not None:
+                    # Another process was quicker with the same clone.
+                    return
+                # No key tells why. A revert that was in the way may have ended since: nothing is to be seen of it, and nothing is in the way.
+                if not (related and again):
+                    raise
+            else:
+                return
 
     def _finish(self, copy: Copy, pace: Pace) -> None:
         note(f"the copy of {copy.source} onto {copy.target} is under way")

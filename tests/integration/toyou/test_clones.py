@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from blockdrivers.errors import AlreadyExists, InUse, NotFound
+from blockdrivers.errors import AlreadyExists, InUse, NotFound, VendorError
 from blockdrivers.model import GiB, Protocol, VolumeState
 from tests.integration.toyou.lab import ISCSI_HOST, POOL
 from tests.waiting import Clock, out_of_time, until
@@ -194,3 +194,19 @@ def test_a_source_of_a_copy_is_kept(lab):
     started.tell(f"start_clone --volume bdvl-v --snapshot {snapshot}")
     with pytest.raises(InUse, match="'s': it is copied from"):
         backend.delete_snapshot("s", of_volume="v")
+
+
+def test_a_copy_that_is_refused_for_what_has_ended_since_is_begun(started, backend):
+    backend.create_volume("v", GiB, POOL)
+    started.array.faults.add({"kind": "answer", "code": "1", "operation": "start_clone"})
+    assert backend.clone_volume("c", "v").state is VolumeState.READY
+    assert set(started.volumes().values()) == {"RAID Volume"}
+
+
+def test_a_copy_that_is_refused_for_nothing_that_can_be_seen_leaves_nothing(started, backend):
+    backend.create_volume("v", GiB, POOL)
+    started.array.faults.add({"kind": "answer", "code": "1", "operation": "start_clone", "count": 0})
+    with pytest.raises(VendorError, match="not documented"):
+        backend.clone_volume("c", "v")
+    assert started.volumes() == {"bdvl-v": "RAID Volume"}
+    assert not started.state("copies")
