@@ -67,7 +67,7 @@ def file_rows() -> list[Row]:
     return [
         Row("create", lambda array: array.create_volume("v1", GiB, POOL), 4, "0, on the mount"),
         Row("extend", lambda array: array.extend_volume("v1", 2 * GiB), 2, "0, on the mount"),
-        Row("snapshot", lambda array: array.create_snapshot("s1", "v1"), 3, "5"),
+        Row("snapshot", lambda array: array.create_snapshot("s1", "v1"), 5, "5"),
         Row("stats, 2 pools", lambda array: array.pools(), 3, "4"),
         Row("first export, new host", lambda array: array.export("v1", host, Protocol.NFS), 4, "0, access is arranged before"),
         Row("export, known host", lambda array: array.export("v2", host, Protocol.NFS), 2, "0"),
@@ -76,10 +76,10 @@ def file_rows() -> list[Row]:
         Row("volume from snapshot", lambda array: array.create_volume_from_snapshot("c1", "s3", pool=POOL), 4, "5"),
         Row("clone of a volume", lambda array: array.clone_volume("c2", "v3"), 5, "5"),
         Row("clone of a volume, larger", lambda array: array.clone_volume("c3", "v3", size=2 * GiB), 5, "5, and the mount"),
-        Row("group snapshot, 2 volumes in 2 FlexVols", lambda array: array.create_group_snapshot(pair), 11, "24 and polls"),
+        Row("group snapshot, 2 volumes in 2 FlexVols", lambda array: array.create_group_snapshot(pair), 17, "24 and polls"),
         Row("delete snapshot", lambda array: array.delete_snapshot("s1"), 1, "4"),
-        Row("delete", lambda array: array.delete_volume("c2"), 2, "5"),
-        Row("delete with QoS", lambda array: array.delete_volume("v6"), 4, "6"),
+        Row("delete", lambda array: array.delete_volume("c2"), 4, "5"),
+        Row("delete with QoS", lambda array: array.delete_volume("v6"), 5, "6"),
     ]
 
 

@@ -287,7 +287,11 @@ class Backend(Attachments, Snapshots, Takeovers, ImageCopies):
     def retype_volume(
         self, volume_id: str, *, pool: str | None = None, thin: bool | None = None, timeout: float | None = None
     ) -> Volume:
-        """Move a volume to another pool or provisioning, on line; its WWN and exports stay. Return when it has moved."""
+        """Move a volume to another pool or provisioning, on line; its WWN and exports stay. Return when it has moved.
+
+        Raises `InUse` where its snapshots would stay behind, or a host uses it that the array cannot move it under (without the
+        capability ``migrate_in_use``), `InvalidRequest` for a pool that is not there.
+        """
         with self._operation("retype_volume", volume_id, timeout, copying=True):
             capabilities = self._driver_capabilities()
             checks.supported(capabilities.migrate, "move a volume")
@@ -300,12 +304,12 @@ class Backend(Attachments, Snapshots, Takeovers, ImageCopies):
                 if capabilities.thin_pools is not None:
                     wanted = checks.provisioning(thin, capabilities, target)
                 spec = self._volume_spec(volume_id, volume.size, target, wanted)
-                moved = self._driver.migrate_volume(volume, spec, self._temporary_name(volume_id))
-                return replace(moved, volume_id=volume_id)
+                checks.movable(volume, target, capabilities)
+                return self._driver.migrate_volume(volume, spec, self._temporary_name(volume_id))
 
             name = self._volume_name(volume_id)
             with self._locks.lock(self._lock_name(name)), self._alone_as_source(name):
-                return self._persist(move)
+                return self._known(self._persist(move), volume_id)
 
     # Leftovers
 

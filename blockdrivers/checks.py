@@ -206,6 +206,14 @@ def deletable(volume: Volume, *, force: bool) -> None:
         raise InUse(f"Volume {volume.volume_id!r} has dependants ({named}) and was not deleted; remove them first.")
 
 
+def movable(volume: Volume, pool: str, capabilities: Capabilities) -> None:
+    """Refuse to move a volume under a host that would go on with what is left behind."""
+    if not capabilities.migrate_in_use and pool != volume.pool and Dependant.EXPORT in volume.dependants:
+        raise InUse(
+            f"Volume {volume.volume_id!r} is exported, and this array moves volumes only while no host uses them: unexport it first."
+        )
+
+
 def deletable_snapshot(snapshot: Snapshot) -> None:
     """Refuse to delete a snapshot that a host may be reading."""
     if snapshot.exported:

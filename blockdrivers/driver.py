@@ -112,6 +112,9 @@ class Capabilities:
     qos: QosSupport | None = None
     manage: bool = False
     migrate: bool = False
+    migrate_in_use: bool = True
+    """Whether a volume moves to another pool, and has its space reserved, while hosts use it, and stays the same object. Else an exported one is
+    `InUse`, and one that has moved has another id; an array may be able to reserve on line all the same."""
     group_snapshots: bool = False
     export_snapshots: bool = False
     copies_in_use: bool = True
@@ -391,7 +394,9 @@ class Driver(ABC):
         raise self._unsupported("look-up of a volume's snapshots")
 
     def migrate_volume(self, volume: Volume, spec: VolumeSpec, temporary: str) -> Volume:
-        """Move a volume's bytes to the pool and provisioning of `spec`, on line; its WWN stays (capability ``migrate``).
+        """Move a volume's bytes to the pool and provisioning of `spec`; its WWN stays (capability ``migrate``).
+
+        On line, or, without ``migrate_in_use``, `InUse` where a host uses it. Where snapshots would stay behind: `InUse`.
 
         `temporary` names the helper LUN that the array exchanges the bytes with; none is left when the method returns.
         """

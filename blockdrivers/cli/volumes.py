@@ -190,7 +190,7 @@ def qos(state: State, volume_id: str, limits: Sequence[tuple[str, int]], remove:
 @timeout_option
 @pass_state
 def retype(state: State, volume_id: str, pool: str | None, thin: bool | None, timeout: float | None) -> None:
-    """Move a volume to another pool or provisioning, on line."""
+    """Move a volume to another pool or provisioning, on line where the array can."""
     if pool is None and thin is None:
         raise click.UsageError("Say where to: --pool, --thin or --thick.")
     with state.open() as backend, working(f"Moving {volume_id}"):

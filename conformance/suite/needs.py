@@ -36,6 +36,8 @@ CAPABILITIES: dict[str, Callable[[Capabilities], bool]] = {
     "qos": lambda declared: declared.qos is not None,
     "manage": lambda declared: declared.manage,
     "migrate": lambda declared: declared.migrate,
+    "migrate_in_use": lambda declared: declared.migrate and declared.migrate_in_use,
+    "migrate_unused_only": lambda declared: declared.migrate and not declared.migrate_in_use,
     "group_snapshots": lambda declared: declared.group_snapshots,
     "export_snapshots": lambda declared: declared.export_snapshots,
     "copies_in_use": lambda declared: declared.copies_in_use,

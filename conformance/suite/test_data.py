@@ -254,7 +254,7 @@ def test_shared(rig: Rig) -> None:
     "A moved volume keeps its bytes",
     title_zh="迁移后数据保持一致",
     requirement="Bytes written before a move to another pool are there afterwards, through the export that was there before.",
-    needs=(*NEEDS, "migrate", "two_pools"),
+    needs=(*NEEDS, "migrate_in_use", "two_pools"),
 )
 def test_retype(rig: Rig) -> None:
     rig.volume()
@@ -264,6 +264,26 @@ def test_retype(rig: Rig) -> None:
     rig.backend.retype_volume(rig.id("v"), pool=rig.other_pool)
     with opened(export, rig.host) as disk:
         expect_stamp(disk, "before the move", what="the moved volume")
+
+
+@check(
+    "data.moved",
+    Level.STANDARD,
+    "A volume that is moved unused keeps its bytes",
+    title_zh="离线迁移后数据保持一致",
+    requirement="Bytes written before an unexported volume moves are there when it is exported again, and new ones can be written.",
+    needs=(*NEEDS, "migrate", "two_pools"),
+)
+def test_moved(rig: Rig) -> None:
+    rig.volume()
+    for pool, mark, before in ((rig.other_pool, "first", None), (rig.pool, "second", "first")):
+        with attached(rig, "v") as disk:
+            if before is not None:
+                expect_stamp(disk, before, what="the moved volume")
+            stamp(disk, mark)
+        rig.backend.retype_volume(rig.id("v"), pool=pool)
+    with attached(rig, "v") as disk:
+        expect_stamp(disk, "second", what="the volume that is moved back")
 
 
 @check(

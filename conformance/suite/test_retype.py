@@ -1,8 +1,8 @@
-"""Retype: a volume moves under its hosts' feet, and stays the same volume."""
+"""Retype: a volume moves, under its hosts' feet where the array can do that, and stays the same volume."""
 
 from __future__ import annotations
 
-from blockdrivers.errors import InvalidRequest
+from blockdrivers.errors import InUse, InvalidRequest
 from blockdrivers.model import GiB, Volume
 from conformance.outcome import Level
 from conformance.suite import expect
@@ -41,7 +41,7 @@ def test_pool(rig: Rig) -> None:
     "A volume moves while a host uses it",
     title_zh="已导出的卷在线迁移",
     requirement="The export of a moved volume keeps its LUN id and WWN.",
-    needs=("migrate", "two_pools", "san"),
+    needs=("migrate_in_use", "two_pools", "san"),
 )
 def test_exported(rig: Rig) -> None:
     rig.volume()
@@ -50,6 +50,25 @@ def test_exported(rig: Rig) -> None:
     rig.backend.retype_volume(rig.id("v"), pool=rig.other_pool)
     _stays(rig, before, pool=rig.other_pool)
     assert rig.export() == export, f"the export was {export} and is {rig.export()}"
+
+
+@check(
+    "retype.in_use",
+    Level.STANDARD,
+    "A volume in use is not moved where it would be another one then",
+    title_zh="无法在线迁移时拒绝迁移已导出的卷",
+    requirement="Where moves are off line, one of an exported volume is InUse and changes nothing; unexported, it moves.",
+    needs=("migrate_unused_only", "two_pools"),
+)
+def test_in_use(rig: Rig) -> None:
+    rig.volume()
+    rig.export()
+    with rig.unchanged(rig.id("v")), expect.refused(InUse, what="a move of an exported volume"):
+        rig.backend.retype_volume(rig.id("v"), pool=rig.other_pool)
+    rig.backend.unexport(rig.id("v"), rig.host, rig.protocol)
+    before = rig.backend.get_volume(rig.id("v"))
+    rig.backend.retype_volume(rig.id("v"), pool=rig.other_pool)
+    _stays(rig, before, pool=rig.other_pool)
 
 
 @check(

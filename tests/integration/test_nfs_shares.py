@@ -177,6 +177,33 @@ def test_bytes_of_qcow2_files_as_hypervisors_write_them(shares):
     disk("a/bdvl-v", "read -P 2 512M 64k", "read -P 3 1G 64k")
 
 
+@pytest.mark.parametrize("format", ["raw", "qcow2"])
+def test_a_file_that_leaves_while_it_grows_has_grown_where_it_has_gone(shares, monkeypatch, format):
+    started = shares()
+    array, other = started.open(format=format), started.open(format=format)
+    array.create_volume("v", GiB, "a")
+    files = array.driver._files
+    real = files._qemu_img if format == "qcow2" else os.ftruncate
+
+    def leaving(file, size):
+        monkeypatch.undo()
+        other.retype_volume("v", pool="b")
+        real(file, size)
+
+    def left(*arguments, **more):
+        monkeypatch.undo()
+        other.retype_volume("v", pool="b")
+        # qemu-img has the file open by then.
+        more["after"] = ()
+        yield from real(arguments[0], "../b/bdvl-v", "info", **more)
+
+    monkeypatch.setattr(*((files, "_qemu_img", left) if format == "qcow2" else (os, "ftruncate", leaving)))
+    assert array.extend_volume("v", 2 * GiB).size == 2 * GiB
+    found = array.get_volume("v")
+    assert (found.pool, found.size) == ("b", 2 * GiB)
+    assert (started.names("a"), started.names("b")) == ([], ["bdvl-v"])
+
+
 def test_every_check_that_applies(shares, tmp_path):
     started = shares("2g")
     started.serve()
@@ -185,14 +212,21 @@ def test_every_check_that_applies(shares, tmp_path):
     config.write_text(yaml.safe_dump({"backends": {"files": {"adapter": "nfs-shares", "options": started.options()}}}))
     hosts = (HOST, Host("cmp02", addresses=("192.0.2.2",)))
     target = Target(config, "files", Protocol.NFS, "a", "b", hosts, None, "NCS10000")
-    chosen = (
-        "essential,volume,snapshot,clone,export,unexport,host,revert,manage,dependants,reuse,data,naming,random,size,concurrency"
-    )
+    chosen = "essential,volume,snapshot,clone,export,unexport,host,revert,retype,manage,dependants,reuse,data,naming,random,size,concurrency"
     outcomes = runner.run(target, select=chosen)
     failed = {outcome.check.id: outcome.detail for outcome in outcomes if outcome.result is Result.FAILED}
     assert failed == {}
     passed = {outcome.check.id for outcome in outcomes if outcome.result is Result.PASSED}
-    assert {"data.written", "data.snapshot", "data.clone", "data.sequences", "random.sequences", "clone.in_use"} <= passed
+    assert {
+        "data.written",
+        "data.snapshot",
+        "data.clone",
+        "data.sequences",
+        "random.sequences",
+        "clone.in_use",
+        "retype.in_use",
+        "data.moved",
+    } <= passed
 
 
 # Space and permissions

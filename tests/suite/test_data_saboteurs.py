@@ -166,6 +166,10 @@ class MovesEmpty(IscsiPlane):
         super().exchange(first, second)
 
 
+class MovesTheSizeOnly(MovesEmpty):
+    """A move of an unused volume forgets to copy."""
+
+
 class GroupsFallApart(IscsiPlane):
     """Only the first snapshot of a group is of the group's moment."""
 
@@ -211,6 +215,7 @@ CAUGHT_BY = {
     NeverTakesAway: "data.unexport",
     EachHostItsOwn: "data.shared",
     MovesEmpty: "data.retype",
+    MovesTheSizeOnly: "data.moved",
     GroupsFallApart: "data.group",
     SnapshotsOfTheFirstGiB: "data.sequences",
     LosesTheCache: "data.failover",

@@ -1,4 +1,4 @@
-"""Defects that only an array can have which tells little, or is managed over SSH: each is caught by the check that names it."""
+"""Defects that only an array can have which tells or can do little, or is managed over SSH: each is caught by the check that names it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from blockdrivers import naming
 from blockdrivers.backend import Backend
 from blockdrivers.config import load, open_driver
 from blockdrivers.errors import NotFound
-from blockdrivers.model import Protocol
+from blockdrivers.model import Host, Protocol
 from blockdrivers.naming import Kind
 from blockdrivers.plugins import find_model
 from blockdrivers.transport.sshoptions import HostKeyOptions
@@ -24,6 +24,7 @@ from conformance.target import Target
 from tests.suite.saboteurs import VARIABLE, Driver
 from tests.suite.test_saboteurs import HOSTS
 from vendors.macrosan.simulator import build as build_macrosan
+from vendors.netapp.simulator import build as build_netapp
 from vendors.toyou.simulator import build
 
 MODEL = "ACS5000"
@@ -96,6 +97,18 @@ class RenamesTheSnapshotOfAnyVolume(Backend):
             return super().manage_snapshot(snapshot_id, volume_id.replace("other", "v"), array_name, **more)
 
 
+class MovesUnderAHost(Driver):
+    """Takes a volume away from its hosts in order to move it."""
+
+    def look_up_volume(self, name):
+        return replace(self._driver.look_up_volume(name), dependants=frozenset())
+
+    def migrate_volume(self, volume, spec, temporary):
+        for export in self._driver.list_exports(volume.ref):
+            self._driver.unexport(volume.ref, export.host, export.protocol)
+        return self._driver.migrate_volume(volume, spec, temporary)
+
+
 DEFECTS = {
     "host_key.untrusted": TrustsAnybody,
     "snapshot.by_volume": NamesSnapshotsByTheirIdAlone,
@@ -105,11 +118,12 @@ DEFECTS = {
     "revert.extended.kept": ShrinksInReverts,
 }
 OF_MACROSAN = {"manage.snapshot.by_volume": RenamesTheSnapshotOfAnyVolume}
+OF_FILES = {"retype.in_use": MovesUnderAHost}
 
 
 def open_sabotaged(path: Path, name: str) -> Backend:
     config = load(path).backend(name)
-    kind = (DEFECTS | OF_MACROSAN).get(os.environ.get(VARIABLE, ""), Backend)
+    kind = (DEFECTS | OF_MACROSAN | OF_FILES).get(os.environ.get(VARIABLE, ""), Backend)
     driver = open_driver(config)
     if issubclass(kind, Driver):
         driver, kind = kind(driver), Backend
@@ -136,6 +150,14 @@ def macrosan(tmp_path):
         yield Target(config, BACKEND, Protocol.ISCSI, "pool_a", "pool_b", HOSTS, array.ready["control"], "MS3000G2")
 
 
+@pytest.fixture
+def files(tmp_path):
+    with SimulatedArray(build_netapp("FAS8200"), tls=False) as array:
+        config = write_config(tmp_path, find_model("FAS8200"), array.ready, timeouts={"default": 6}, protocol=Protocol.NFS)
+        hosts = tuple(Host(f"cmp0{n}", addresses=(f"192.0.2.{n}",)) for n in (1, 2))
+        yield Target(config, BACKEND, Protocol.NFS, "pool_a", "pool_b", hosts, array.ready["control"], "FAS8200")
+
+
 def results(target, check):
     return [item.result for item in runner.run(target, select=check, opener=OPENER) if item.check.id == check]
 
@@ -151,3 +173,8 @@ def test_a_defect_is_caught_and_the_honest_driver_is_not(target, monkeypatch, ch
 @pytest.mark.parametrize("check", OF_MACROSAN)
 def test_a_defect_of_an_array_that_finds_snapshots_within_volumes_is_caught(macrosan, monkeypatch, check):
     test_a_defect_is_caught_and_the_honest_driver_is_not(macrosan, monkeypatch, check)
+
+
+@pytest.mark.parametrize("check", OF_FILES)
+def test_a_defect_of_an_array_that_moves_unused_volumes_only_is_caught(files, monkeypatch, check):
+    test_a_defect_is_caught_and_the_honest_driver_is_not(files, monkeypatch, check)

@@ -40,7 +40,7 @@ class OntapFilesDriver(FilesDriver):
         self._shares = OntapShares(client, options, self._pools)
         super().__init__(self._shares)
         self._moments = Moments(client, self._pools)
-        self._groups = GroupSnapshots(self._moments, FileMembers(self._shares, self._snapshot))
+        self._groups = GroupSnapshots(self._moments, FileMembers(self._shares, self._take_snapshot, self._snapshot))
 
     @property
     def capabilities(self) -> Capabilities:
@@ -53,6 +53,8 @@ class OntapFilesDriver(FilesDriver):
             revert=True,
             qos=qos.support(all_flash=self._cluster.is_all_flash),
             manage=True,
+            migrate=True,
+            migrate_in_use=False,
             group_snapshots=True,
             export_rules=self._options.export_rules,
             file_format="raw",
@@ -99,13 +101,10 @@ class OntapFilesDriver(FilesDriver):
         """Clones out of one moment of the FlexVols (sheet, 3.8 and 3.10)."""
         return self._groups.take(specs)
 
-    def delete_volume(self, volume: Volume) -> None:
-        """DELETE the file; a policy of its name goes first, also one that a cut-off call has taken it out of."""
-        if volume.qos_id is not None:
-            self._shares.release(volume.pool, volume.name)
+    def _before_removal(self, volume: Volume) -> None:
+        """DELETE a policy of the volume's name, also one that a cut-off call has taken the file out of."""
         if volume.qos_id == volume.name:
             self._policies.delete(volume.name)
-        super().delete_volume(replace(volume, qos_id=None))
 
     def rename_volume(self, volume: Volume, name: str, description: str) -> Volume:
         """PATCH the path; a file that is renamed is out of its policy (sheet, trap 9), and is put into it again."""
@@ -128,7 +127,8 @@ class OntapFilesDriver(FilesDriver):
     def remove_leftover(self, leftover: Leftover) -> None:
         """Remove one of them where it still is one."""
         if leftover.kind == "qos":
-            self._policies.delete(leftover.name)
+            if leftover.name in self._policies.empty():
+                self._policies.delete(leftover.name)
         elif leftover.kind in {"group", "snapshot"}:
             self._moments.remove(leftover)
         else:

@@ -7,8 +7,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from blockdrivers.driver import SnapshotSpec
-from blockdrivers.errors import AlreadyExists, NotFound, StaleReference
-from blockdrivers.filestore import Entry, hanging, is_snapshot, parts
+from blockdrivers.errors import AlreadyExists, NotFound
+from blockdrivers.files.store import Entry, hanging, is_snapshot, parts
 from blockdrivers.model import Snapshot
 from vendors.netapp import names, objects
 from vendors.netapp.claims import LUNS
@@ -74,9 +74,10 @@ class LunMembers(Members[Record]):
 
 @dataclass(frozen=True, slots=True)
 class FileMembers(Members[Entry]):
-    """Files, by their entries; `snapshot` makes the noun of one."""
+    """Files, by their entries; `take` makes a snapshot's file of a clone that settles its id, `snapshot` the noun of one."""
 
     shares: OntapShares
+    take: Callable[[str, SnapshotSpec, Callable[[str], None]], Entry]
     snapshot: Callable[[Entry], Snapshot]
 
     def look(self, specs: Sequence[SnapshotSpec]) -> tuple[Mapping[str, Entry], Mapping[str, Entry]]:
@@ -96,9 +97,11 @@ class FileMembers(Members[Entry]):
 
     def clone(self, moment: str, source: Entry, spec: SnapshotSpec) -> Entry:
         """POST storage/file/clone out of ``.snapshot``."""
-        name = hanging(spec.name, spec.source.name)
-        self.shares.clone(source.pool, f"./.snapshot/{moment}/{source.name}", name)
-        return Entry(name, source.pool, size=source.size)
+
+        def clone(draft: str) -> None:
+            self.shares.clone(source.pool, f"./.snapshot/{moment}/{source.name}", draft, overwrite=True)
+
+        return self.take(source.pool, spec, clone)
 
     def remove(self, snapshot: Entry) -> None:
         """DELETE the file."""
@@ -106,19 +109,8 @@ class FileMembers(Members[Entry]):
             self.shares.delete(snapshot.pool, snapshot.name)
 
     def told(self, specs: Sequence[SnapshotSpec], made: Mapping[str, Entry]) -> Sequence[Snapshot]:
-        """GET the files of each FlexVol."""
-        mine = {(entry.pool, entry.name) for entry in made.values()}
-        found = {}
-        for entry in self._found([hanging(spec.name, "*") for spec in specs]):
-            if is_snapshot(entry) and parts(entry)[0] in made:
-                if (entry.pool, entry.name) not in mine:
-                    for own in made.values():
-                        self.remove(own)
-                    raise AlreadyExists(f"There is a file {entry.name!r} in {entry.pool!r}.")
-                found[parts(entry)[0]] = entry
-        if len(found) < len(specs):
-            raise StaleReference("A snapshot of the group was there a moment ago and is not now.")
-        return [self.snapshot(found[spec.name]) for spec in specs]
+        """Return them: each one's id was settled when it was made."""
+        return [self.snapshot(made[spec.name]) for spec in specs]
 
     def _found(self, patterns: Sequence[str]) -> list[Entry]:
         return [entry for pool in self.shares.pools() for entry in self.shares.entries(pool, patterns)]

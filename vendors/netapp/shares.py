@@ -14,7 +14,7 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from blockdrivers.errors import AlreadyExists, BlockDriversError, InvalidRequest, NotFound, VendorError
-from blockdrivers.filestore import Entry, FileStore
+from blockdrivers.files.store import Entry, FileStore, volume_of
 from vendors.netapp import codes, names, objects
 from vendors.netapp.client import OntapClient, Record
 from vendors.netapp.options import OntapOptions
@@ -24,7 +24,7 @@ CLONES: Final = "storage/file/clone"
 _COPIES: Final = "storage/file/copy"
 _FIELDS: Final = "name,type,size,bytes_used,fill_enabled,inode_number,inode_generation,target,qos_policy.name,unix_permissions"
 _RELEASED: Final = 0o1000
-"""In the permissions of a file that has been taken out of its own QoS policy in order to be deleted; the bit means nothing on a file."""
+"""In the permissions of a file that is out of its own QoS policy, since it was taken away; the bit means nothing on a file."""
 _UNFINISHED: Final = 1
 """Bytes in a file that has been made and not been given its size."""
 _WAIT_SECONDS: Final = "15"
@@ -47,6 +47,8 @@ class Share:
 
 class OntapShares(FileStore):
     """The FlexVols of one SVM with a junction path."""
+
+    reserves_in_use = True
 
     def __init__(self, client: OntapClient, options: OntapOptions, pools: Pools) -> None:
         self._client = client
@@ -103,7 +105,7 @@ class OntapShares(FileStore):
 
     def entries(self, pool: str, patterns: Sequence[str]) -> Sequence[Entry]:
         """GET files of the FlexVol's root."""
-        wanted = "|".join(pattern.replace("..", "*") for pattern in patterns)
+        wanted = "|".join(dict.fromkeys(pattern.replace("..", "*") for pattern in patterns))
         share = self._share(pool)
         with self._gone(pool):
             found = list(self._client.listing(self._files(pool), name=wanted, fields=_FIELDS))
@@ -121,8 +123,8 @@ class OntapShares(FileStore):
         body: dict[str, object] = {"path": name, "unix_permissions": self._options.file_mode}
         if size != draft.size:
             body["size"] = size
-        if not thin:
-            body |= {"fill_enabled": True, "overwrite_enabled": True}
+        if thin != draft.thin:
+            body |= _reservation(thin=thin)
         with self._explaining(draft.pool, size):
             try:
                 self._patch(draft.pool, draft.name, body)
@@ -134,6 +136,11 @@ class OntapShares(FileStore):
         """PATCH the size."""
         with self._explaining(entry.pool, size - entry.size):
             self._patch(entry.pool, entry.name, {"size": size})
+
+    def provision(self, entry: Entry, *, thin: bool) -> None:
+        """PATCH the reservation."""
+        with self._explaining(entry.pool, entry.size):
+            self._patch(entry.pool, entry.name, _reservation(thin=thin))
 
     def clone(self, pool: str, source: str, target: str, *, overwrite: bool = False) -> None:
         """POST storage/file/clone; the answer waits for the job where it ends soon."""
@@ -170,6 +177,27 @@ class OntapShares(FileStore):
         except (VendorError, InvalidRequest) as refused:
             raise self._taken(pool, to, refused) from refused
 
+    def replace(self, pool: str, name: str, to: str) -> None:
+        """PATCH the path: the array does it in one step."""
+        self.rename(pool, name, to)
+
+    def take_away(self, entry: Entry, to: str) -> None:
+        """PATCH the path, which takes the file out of its QoS policy (sheet, trap 9), and say so where that is its own."""
+        if entry.qos_id != entry.name:
+            self.rename(entry.pool, entry.name, to)
+            return
+        self._patch(entry.pool, entry.name, {"path": to, "unix_permissions": f"1{self._options.file_mode[-3:]}"})
+
+    def keep_limits(self, pool: str, volume: str, taken: Entry) -> None:
+        """PATCH the QoS policy, unless that has gone, as before a deletion."""
+        if taken.qos_id is None:
+            return
+        mode = {"unix_permissions": self._options.file_mode}
+        try:
+            self._patch(pool, volume, {"qos_policy": {"name": taken.qos_id}, **mode})
+        except (NotFound, InvalidRequest):
+            self._patch(pool, volume, mode)
+
     def delete(self, pool: str, name: str) -> None:
         """DELETE the file."""
         with self._gone(pool):
@@ -183,10 +211,6 @@ class OntapShares(FileStore):
     def assign(self, pool: str, name: str, policy: str) -> None:
         """PATCH the QoS policy; the empty name takes the file out of any."""
         self._patch(pool, name, {"qos_policy": {"name": policy}})
-
-    def release(self, pool: str, name: str) -> None:
-        """PATCH a file that is to be deleted out of its QoS policy, and say so, so that a repeat after a cut knows of the policy."""
-        self._patch(pool, name, {"qos_policy": {"name": ""}, "unix_permissions": f"1{self._options.file_mode[-3:]}"})
 
     # Who may mount
 
@@ -278,23 +302,26 @@ def _share(record: Record, nodes: Mapping[str, str | None]) -> Share:
     )
 
 
+def _reservation(*, thin: bool) -> dict[str, object]:
+    return {"fill_enabled": not thin, "overwrite_enabled": not thin}
+
+
 def _entry(share: Share, record: Record) -> Entry:
     link = objects.value(record, "type") == "symlink"
     generation = objects.value(record, "inode_generation", 0)
-    policy = str(objects.value(record, "qos_policy.name") or "")
-    if not policy and int(str(objects.value(record, "unix_permissions", 0)), 8) & _RELEASED:
-        policy = objects.text(record, "name")
-    return Entry(
+    found = Entry(
         name=objects.text(record, "name"),
         pool=share.name,
         id=f"{share.uuid[:8]}.{objects.value(record, 'inode_number', 0)}.{generation}",
         size=objects.number(record, "size", 0),
         thin=not objects.flag(record, "fill_enabled"),
         target=str(objects.value(record, "target", "")) if link else None,
-        qos_id=policy or None,
+        qos_id=str(objects.value(record, "qos_policy.name") or "") or None,
         allocated_bytes=objects.number(record, "bytes_used", 0),
         unfinished=not link and objects.number(record, "size", 0) == _UNFINISHED,
     )
+    released = int(str(objects.value(record, "unix_permissions", 0)), 8) & _RELEASED
+    return replace(found, qos_id=volume_of(found)) if released and found.qos_id is None else found
 
 
 def _host(address: str) -> str:

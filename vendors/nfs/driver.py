@@ -44,6 +44,8 @@ class NfsDriver(FilesDriver):
             online_extend=self._files.format == "raw",
             revert=True,
             manage=True,
+            migrate=True,
+            migrate_in_use=False,
             copies_in_use=self._options.server_clones,
             file_format=self._files.format,
             notes=(

@@ -17,7 +17,7 @@ from fnmatch import fnmatchcase
 from hashlib import sha256
 
 from blockdrivers.errors import BlockDriversError, InUse, NotFound, OutOfSpace, StaleReference, VendorError
-from blockdrivers.filestore import Entry, FileStore, is_draft
+from blockdrivers.files.store import Entry, FileStore, hanging, is_draft, is_use
 from blockdrivers.host import programs
 from blockdrivers.naming import Kind, array_name, kind_of
 from vendors.nfs import copying, qcow2
@@ -40,8 +40,6 @@ class Space:
 
 class SharedFiles(FileStore):
     """The files of the configured shares."""
-
-    renames_are_free = True
 
     def __init__(self, options: NfsOptions, mounts: Mounts) -> None:
         self._options = options
@@ -116,7 +114,9 @@ class SharedFiles(FileStore):
 
         def grow(folder: int) -> Iterator[None]:
             if self.format == "qcow2":
-                yield from self._qemu_img(folder, entry.name, "resize", "-f", "qcow2", after=(str(size),))
+                with _opened(folder, entry.name, os.O_RDONLY) as file:
+                    yield from self._qemu_img(folder, entry.name, "resize", "-f", "qcow2", after=(str(size),))
+                    _still(folder, entry.name, file)
                 return
             with _opened(folder, entry.name, os.O_RDWR) as file:
                 before = os.fstat(file)
@@ -125,11 +125,21 @@ class SharedFiles(FileStore):
                         yield from copying.fill(file, before.st_size, size)
                     os.ftruncate(file, max(size, before.st_size))
                     os.fsync(file)
+                    _still(folder, entry.name, file)
                 except OSError:
                     os.ftruncate(file, before.st_size)
                     raise
 
         self._mounts.slowly([entry.pool], grow)
+
+    def provision(self, entry: Entry, *, thin: bool) -> None:
+        """Take the mark away: what is not reserved any more is given back as it is discarded."""
+
+        def unmark(folder: int) -> None:
+            with _opened(folder, entry.name, os.O_RDONLY) as file:
+                os.fchmod(file, self._mode)
+
+        self._mounts.at(entry.pool, unmark, changes=True)
 
     def clone(self, pool: str, source: str, target: str, *, overwrite: bool = False) -> None:
         """Let the server clone a file, or copy it; a disk that a host uses is cloned only, since a copy would be of no one moment."""
@@ -164,6 +174,9 @@ class SharedFiles(FileStore):
     def replace(self, pool: str, name: str, to: str) -> None:
         """Rename, which the server does in one step."""
         self._mounts.at(pool, lambda folder: os.rename(name, to, src_dir_fd=folder, dst_dir_fd=folder), changes=True)
+
+    def keep_limits(self, pool: str, volume: str, taken: Entry) -> None:
+        """There are none."""
 
     def delete(self, pool: str, name: str) -> None:
         """Remove a file or link."""
@@ -209,8 +222,7 @@ class SharedFiles(FileStore):
             else:
                 yield from self._qemu_img(folder, name, "create", "-f", "qcow2", after=(str(size),))
                 # It makes a file where there is none, also where another call has taken this one away.
-                if not os.path.samestat(os.stat(name, dir_fd=folder, follow_symlinks=False), os.fstat(file)):
-                    raise NotFound(f"The file {name!r} has gone.")
+                _still(folder, name, file)
             self._own(file, thin=thin)
             os.fsync(file)
 
@@ -263,8 +275,8 @@ class SharedFiles(FileStore):
 
     def _users(self, pool: str, source: str) -> list[str]:
         """Return what the hosts are called that a volume is exported to; raise `InUse` where its copy would be of no one moment."""
-        found = self.entries(pool, [f"*{{{source}}}"]) if "{" not in source else ()
-        users = [entry.name.partition("{")[0] for entry in found if entry.target is not None]
+        found = self.entries(pool, [hanging("*", source)]) if "{" not in source else ()
+        users = [entry.name.partition("{")[0] for entry in found if is_use(entry)]
         if users and not self._options.server_clones:
             raise self._in_use(source, users)
         return users
@@ -317,6 +329,14 @@ def _made(folder: int, name: str) -> Iterator[int]:
         os.unlink(name, dir_fd=folder)
     with _opened(folder, name, os.O_RDWR | os.O_CREAT | os.O_EXCL) as file:
         yield file
+
+
+def _still(folder: int, name: str, file: int) -> None:
+    """Raise `NotFound` where an open file has that name no more."""
+    with suppress(FileNotFoundError):
+        if os.path.samestat(os.stat(name, dir_fd=folder, follow_symlinks=False), os.fstat(file)):
+            return
+    raise NotFound(f"The file {name!r} has gone.")
 
 
 @contextmanager

@@ -23,6 +23,7 @@ from blockdrivers.integrations.cinder.failures import as_cinder, busy_snapshot, 
 from blockdrivers.integrations.cinder.options import OPTIONS
 from blockdrivers.locks import LockProvider, ToozLocks
 from blockdrivers.model import Chap, Export, GiB, Host, Protocol, SystemFacts
+from blockdrivers.model import Volume as Present
 
 _log = logging.getLogger(__name__)
 
@@ -188,7 +189,7 @@ class Volumes(driver.VolumeDriver):
         thin = kinds.thin(new_type.extra_specs or {}) if kinds.PROVISIONING in specs else None
         present = self._backend.get_volume(volume.name_id)
         if (pool, present.thin if thin is None else thin) != (present.pool, present.thin):
-            if not self._backend.capabilities.migrate:
+            if not self._moves(present, pool):
                 return False
             self._backend.retype_volume(volume.name_id, pool=pool, thin=thin)
         qos = kinds.limits(new_type.id)
@@ -200,10 +201,17 @@ class Volumes(driver.VolumeDriver):
     def migrate_volume(self, context: Any, volume: Any, host: Mapping[str, Any]) -> tuple[bool, Update | None]:
         """Let the array move a volume to another of its pools; False lets Cinder copy."""
         there = host["capabilities"].get("location_info")
-        if not self._backend.capabilities.migrate or there != stats.location(self._facts, self.PROTOCOL):
+        pool = pool_of(host["host"])
+        if there != stats.location(self._facts, self.PROTOCOL) or not self._moves(self._backend.get_volume(volume.name_id), pool):
             return False, None
-        self._backend.retype_volume(volume.name_id, pool=pool_of(host["host"]))
+        self._backend.retype_volume(volume.name_id, pool=pool)
         return True, None
+
+    def _moves(self, present: Present, pool: str) -> bool:
+        """Tell whether the array moves a volume as it is now: some can only while nothing hangs on it."""
+        capabilities = self._backend.capabilities
+        free = capabilities.migrate_in_use or pool == present.pool or not present.dependants
+        return capabilities.migrate and free
 
     def update_migrated_volume(self, context: Any, volume: Any, new_volume: Any, original_volume_status: str) -> Update:
         """Go on under the array-side name of the copy: from then on `name_id` says which one it is."""

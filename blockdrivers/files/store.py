@@ -10,7 +10,15 @@ from dataclasses import dataclass
 from blockdrivers.naming import Kind, kind_of
 
 AWAY = "bdaway-"
-"""Begins the name of a volume's file while that has been taken out of the volume's name."""
+"""Begins the name of a volume's file that is deleted next, if nothing hangs on it."""
+LEAVING = "bdleaving-"
+"""Begins the name of a volume's file that is given up next for its copy in another share, if nothing hangs on it."""
+GONE = "bdgone-"
+"""Begins the name of a volume's file whose copy in another share has taken its place, or is about to."""
+MOVE = "bdmove-"
+"""Begins the name of a link that says for how long a copy of the volume is as good as the volume; its target is the share of the copy."""
+FROM = "bdfrom-"
+"""Begins the name of a link, beside a volume's copy, that says from which share the volume comes."""
 
 _OF = re.compile(r"(?P<name>[^{}]+)\{(?P<volume>[^{}]+)\}")
 
@@ -37,8 +45,8 @@ class Entry:
 class FileStore(ABC):
     """The shares of one server. Every method raises the driver contract's errors; names are at the root of a share."""
 
-    renames_are_free = False
-    """Whether a rename is no request to the array: then deletions and snapshots take the steps that only races need."""
+    reserves_in_use = False
+    """Whether a file that hosts write can be given its space; else it is copied, while no host uses it."""
 
     @abstractmethod
     def pools(self) -> Sequence[str]:
@@ -71,6 +79,10 @@ class FileStore(ABC):
         """Grow a file."""
 
     @abstractmethod
+    def provision(self, entry: Entry, *, thin: bool) -> None:
+        """Reserve the space of a file that hosts write (``reserves_in_use``), or of any file no more."""
+
+    @abstractmethod
     def clone(self, pool: str, source: str, target: str, *, overwrite: bool = False) -> None:
         """Let the target hold what the source holds now, and return when it does; `AlreadyExists` unless it is overwritten."""
 
@@ -82,12 +94,17 @@ class FileStore(ABC):
     def rename(self, pool: str, name: str, to: str) -> None:
         """Give an entry another name; `AlreadyExists`."""
 
+    @abstractmethod
     def replace(self, pool: str, name: str, to: str) -> None:
-        """Give an entry another name, in one step that either happens or is `NotFound`; what has that name already is gone then.
+        """Give an entry a name that nothing has, in one step that either happens or is `NotFound`."""
 
-        Needed where ``renames_are_free`` only.
-        """
-        raise NotImplementedError
+    def take_away(self, entry: Entry, to: str) -> None:
+        """Give a volume's file another name in order to delete or move it, in one step; note what limits on it `keep_limits` is to renew."""
+        self.replace(entry.pool, entry.name, to)
+
+    @abstractmethod
+    def keep_limits(self, pool: str, volume: str, taken: Entry) -> None:
+        """Put those limits on a volume's file again that it lost by being `taken`; again is fine. Nothing is done where a file has none."""
 
     @abstractmethod
     def delete(self, pool: str, name: str) -> None:
@@ -134,19 +151,39 @@ def parts(entry: Entry) -> tuple[str, str | None]:
 
 def is_snapshot(entry: Entry) -> bool:
     """Tell whether an entry is a volume's snapshot."""
-    return entry.target is None and _OF.fullmatch(entry.name) is not None and not is_draft(entry.name) and not is_away(entry)
+    return entry.target is None and _OF.fullmatch(entry.name) is not None and not is_draft(entry.name) and not is_taken(entry)
 
 
-def is_away(entry: Entry) -> bool:
-    """Tell whether a file is a volume whose name somebody has taken away, to delete it if nothing hangs on it."""
-    return entry.target is None and entry.name.startswith(AWAY) and _OF.fullmatch(entry.name) is not None
+def is_use(entry: Entry) -> bool:
+    """Tell whether an entry says that a host uses a volume."""
+    return entry.target is not None and _OF.fullmatch(entry.name) is not None and not is_note(entry, MOVE, FROM)
+
+
+def is_taken(entry: Entry, *marks: str) -> bool:
+    """Tell whether a file is a volume whose name somebody has taken away, to delete or to move it; `marks` say how."""
+    return (
+        entry.target is None and entry.name.startswith(marks or (AWAY, LEAVING, GONE)) and _OF.fullmatch(entry.name) is not None
+    )
+
+
+def is_note(entry: Entry, *marks: str) -> bool:
+    """Tell whether a link says something of a volume that is being moved."""
+    return entry.target is not None and entry.name.startswith(marks) and _OF.fullmatch(entry.name) is not None
+
+
+def volume_of(entry: Entry) -> str | None:
+    """Return the name of the volume whose file that is, by that name or while it is taken away; None for what is no volume."""
+    name, volume = parts(entry)
+    if entry.target is not None:
+        return None
+    return volume if is_taken(entry) else name if volume is None else None
 
 
 def by_volume(entries: Iterable[Entry]) -> Mapping[str, Sequence[Entry]]:
-    """Return volume -> what hangs on it, whether it is there or not."""
+    """Return volume -> its snapshots and its uses, whether it is there or not."""
     found: dict[str, list[Entry]] = {}
     for entry in entries:
         volume = parts(entry)[1]
-        if volume is not None:
+        if volume is not None and (is_snapshot(entry) or is_use(entry)):
             found.setdefault(volume, []).append(entry)
     return found
