@@ -13,7 +13,7 @@ from blockdrivers.driver import Driver, SnapshotSpec, Source, VolumeSpec
 from blockdrivers.errors import AlreadyExists, InUse, InvalidRequest, NotFound, StaleReference
 from blockdrivers.files.drafts import Drafts, caller, draft_of, not_taken_away
 from blockdrivers.files.moves import Moves
-from blockdrivers.files.places import Places
+from blockdrivers.files.places import Places, is_of, wherever
 from blockdrivers.files.store import (
     AWAY,
     FROM,
@@ -238,6 +238,13 @@ class FilesDriver(Driver):
         """Clone the snapshot over its volume."""
         with self._places.there(volume):
             self._store.clone(volume.pool, hanging(snapshot.name, volume.name), volume.name, overwrite=True)
+        found = [entry for entry in self._store.entries(volume.pool, wherever(volume.name)) if is_of(entry, volume.name)]
+        taken = [entry.id for entry in found if is_taken(entry)]
+        if taken:
+            # Where the volume's name was away, a server may have made another file of that name.
+            if any(entry.name == volume.name and entry.id not in taken for entry in found):
+                self._places.remove(volume.pool, volume.name)
+            raise self._places.gone(volume.name, NotFound(f"Volume {volume.name!r} has gone."))
 
     # Exports
 
@@ -310,7 +317,7 @@ class FilesDriver(Driver):
             if pool != volume.pool and any(entry.name == name for entry in self._store.entries(pool, [name])):
                 raise AlreadyExists(f"There is a file {name!r} in {pool!r}.")
         _, others = self._places.find(volume.name)
-        if any(entry.name == name for entry in self._store.entries(volume.pool, [name])):
+        if any(entry.name == name and entry.id != volume.id for entry in self._store.entries(volume.pool, [name])):
             raise AlreadyExists(f"There is a file {name!r} in {volume.pool!r}.")
         self._rename_hanging(others, name)
         with self._places.there(volume):
@@ -369,6 +376,8 @@ class FilesDriver(Driver):
                 elif is_taken(entry) and volume not in there:
                     what = "deletion" if is_taken(entry, AWAY) else "move"
                     yield Leftover("away", pool, entry.name, f"The volume {volume!r}, whose {what} was cut off.")
+                elif is_taken(entry):
+                    yield Leftover("double", pool, entry.name, f"A second file of the volume {volume!r}, from before its revert.")
                 elif is_note(entry, MOVE, FROM):
                     yield Leftover("note", pool, entry.name, f"A note of a move of the volume {volume!r}.")
                 elif kind_of(name) in {Kind.SNAPSHOT, Kind.HOST} and volume is not None and volume not in volumes:

@@ -14,7 +14,7 @@ Cut off before 4, the volume is where it was, and a repeat removes what is left 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
@@ -68,22 +68,26 @@ class Moves:
             with not_taken_away(volume.name):
                 copy = self._store.publish(draft, names.copy, draft.size, thin=thin)
             self._store.link(pool, names.origin, source.pool)
-            self._commit(volume, source, copy, names)
-        if not self._places.settle(Entry(names.gone, source.pool, qos_id=source.qos_id)):
+            # A host that uses the volume by now is not to miss its file even for a moment.
+            self._as_it_was(source, names, self._store.entries(source.pool, [hanging("*", volume.name)]))
+            found = self._commit(volume, source, copy, names)
+        if not self._places.settle(Entry(names.gone, source.pool, qos_id=source.qos_id), pool):
             raise Busy(f"Somebody has taken the copy of {volume.name!r} away before it had moved.")
-        self._clear(source)
+        for entry in found:
+            if is_note(entry, MOVE):
+                # Of another move, that was cut off, or has come to nothing by this one.
+                self._places.remove(source.pool, entry.name)
 
-    def _commit(self, volume: Volume, source: Entry, copy: Entry, names: _Names) -> None:
-        """Take the volume's name away, look whether the copy is as good as it still, and say that the volume has moved."""
+    def _commit(self, volume: Volume, source: Entry, copy: Entry, names: _Names) -> Sequence[Entry]:
+        """Take the volume's name away, look whether the copy is as good as it still, and say that the volume has moved; return what hung on it."""
         with self._places.there(volume):
             self._store.take_away(source, names.leaving)
         leaving = Entry(names.leaving, source.pool, qos_id=source.qos_id)
         found = self._store.entries(source.pool, [hanging("*", volume.name)])
         try:
-            self._unused(source, found)
-            there = {entry.name: entry for entry in found}
-            if names.note not in there or names.leaving not in there or there[names.leaving].size != copy.size:
-                raise Busy(f"Volume {volume.name!r} was used or changed while it was copied to {copy.pool!r}.")
+            self._as_it_was(source, names, found)
+            if not any((entry.name, entry.size) == (names.leaving, copy.size) for entry in found):
+                raise Busy(f"Volume {volume.name!r} was looked for, or has grown, while it was copied to {copy.pool!r}.")
         except (InUse, Busy):
             self._places.put_back(leaving)
             raise
@@ -91,6 +95,7 @@ class Moves:
             self._store.replace(source.pool, names.leaving, names.gone)
         except NotFound as back:
             raise Busy(f"Somebody has looked for {volume.name!r} while it was to be moved, and has put it back.") from back
+        return [entry for entry in found if entry.name != names.note and parts(entry)[1] == volume.name]
 
     def _unused(self, source: Entry, found: Iterable[Entry]) -> None:
         """Refuse what is used, or has snapshots."""
@@ -99,17 +104,17 @@ class Moves:
             users = ", ".join(parts(entry)[0] for entry in hung)
             raise InUse(f"Volume {source.name!r} is used by {users}, and files move only while nothing hangs on them.")
 
+    def _as_it_was(self, source: Entry, names: _Names, found: Iterable[Entry]) -> None:
+        """Refuse what is used, or has been since the copy was begun."""
+        self._unused(source, found)
+        if all(entry.name != names.note for entry in found):
+            raise Busy(f"Volume {source.name!r} was used while it was copied.")
+
     def _first(self, found: Iterable[Entry], names: _Names) -> None:
         """Let another call go first that moves the volume, if somebody is at work on it still."""
         others = [entry for entry in found if is_note(entry, MOVE) and parts(entry)[1] == names.volume]
         if any(other.name < names.note and not self._drafts.seen_before(other) for other in others):
             raise Busy(f"Another call is moving {names.volume!r}.")
-
-    def _clear(self, source: Entry) -> None:
-        """Remove the notes that other moves, which were cut off, have left beside the volume."""
-        for entry in self._store.entries(source.pool, [hanging(f"{MOVE}*", source.name)]):
-            if is_note(entry, MOVE) and parts(entry)[1] == source.name:
-                self._places.remove(source.pool, entry.name)
 
     @contextmanager
     def _discarding(self, source: Entry, pool: str, names: _Names) -> Iterator[None]:

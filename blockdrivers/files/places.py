@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 
 from blockdrivers.driver import Source
-from blockdrivers.errors import NotFound, StaleReference
+from blockdrivers.errors import AlreadyExists, Busy, NotFound, StaleReference
 from blockdrivers.files.store import (
     AWAY,
     FROM,
@@ -110,22 +110,26 @@ class Places:
     # Names that were taken away
 
     def put_back(self, taken: Entry) -> None:
-        """Give a volume its name again, unless it has gone."""
+        """Give a volume its name again, unless it has gone; `Busy` where something has that name."""
         volume = str(parts(taken)[1])
-        with suppress(NotFound):
+        try:
             self._store.replace(taken.pool, taken.name, volume)
             self._store.keep_limits(taken.pool, volume, taken)
+        except NotFound:
+            return
+        except AlreadyExists as reverted:
+            raise Busy(f"Volume {volume!r} is being reverted.") from reverted
 
-    def settle(self, gone: Entry) -> bool:
+    def settle(self, gone: Entry, target: str | None = None) -> bool:
         """End a move that has come so far that the copy is the volume; put the volume back where there is no copy. Return whether it has moved.
 
-        Whoever meets such a file does this, any number at once: the copy gets its name by a rename, which happens once, and the file
+        `target` is the share that it moves to, where that is known. Whoever meets such a file does this, any number at once: the copy gets its name by a rename, which happens once, and the file
         that it is a copy of goes only when that has been seen.
         """
         label, volume = parts(gone)
         tag = label.removeprefix(GONE)
         note = hanging(MOVE + tag, str(volume))
-        for pool in self._targets(gone, note):
+        for pool in [target] if target else self._targets(gone, note):
             if self._arrived(pool, hanging(tag, str(volume)), gone):
                 self.remove(gone.pool, gone.name)
                 self.remove(gone.pool, note)

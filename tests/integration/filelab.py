@@ -6,7 +6,7 @@ import os
 import random
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -24,6 +24,8 @@ from tests.integration.test_one_id import Turns, named
 HOST = Host("cmp01", addresses=("192.0.2.1",))
 RACES = int(os.environ.get("ONE_ID_RACES", "40"))
 CALLERS = ("first", "second", "third")
+LONGEST = 60
+"""More steps than any call takes, but for what is in each other's way."""
 DEPTH = 14
 """So many steps are tried in every order; what is left then of calls that are in each other's way takes turns."""
 
@@ -70,6 +72,23 @@ class Lab:
     def where(self) -> list[str]:
         """Return the shares that have the volume's file."""
         return [pool for pool in self.pools if os.path.lexists(self.path(pool))]
+
+    def write(self, array: Backend, data: bytes) -> None:
+        """Write to the volume's file; for a moment, it may be away that is used just then."""
+        for _ in range(LONGEST):
+            with suppress(ValueError, FileNotFoundError):
+                (pool,) = self.where()
+                with self.path(pool).open("r+b") as file:
+                    file.write(data)
+                return
+            array.get_volume("v")
+        raise AssertionError(f"the volume is not there: {self.names()}")
+
+    def read(self) -> bytes:
+        """Return the first bytes of the volume's file."""
+        (pool,) = self.where()
+        with self.path(pool).open("rb") as file:
+            return file.read(5)
 
     def run(self, calls: Sequence[Call], choose: Choose) -> list[object]:
         """Let calls take turns; return what each was told or refused with."""

@@ -6,33 +6,23 @@ import pytest
 
 from blockdrivers.errors import AlreadyExists, InUse, InvalidRequest, NotFound
 from blockdrivers.model import Dependant, GiB, Protocol, Qos
-from tests.integration.filelab import HOST, Lab, lab, notes, told
+from tests.integration.filelab import HOST, LONGEST, Lab, lab, notes, told
 
 __all__ = ["lab"]
 
-LONGEST = 60
-"""More steps than any move takes."""
-
 
 LOOKS = {"get": lambda array: [array.get_volume("v")], "list": lambda array: array.list_volumes()}
-BEFORE_COPYING = 6
-"""So many steps has a move, and what looks for the volume first, before the copy is begun."""
+BEFORE_COPYING, AFTER_ITS_NOTES = 5, 6
+"""So many steps has a move, with looking for the volume, before the copy is there, and after its notes have gone."""
+
+
+def race(lab: Lab, *calls, **more):
+    """Yield what is told in each order of all the steps of a move, of which some are tried."""
+    return lab.race(*calls, depth=LONGEST, **more)
 
 
 def moving(lab: Lab, pool: int = 1):
     return lambda array: array.retype_volume("v", pool=lab.pools[pool])
-
-
-def write(lab: Lab, data: bytes) -> None:
-    (pool,) = lab.where()
-    with lab.path(pool).open("r+b") as file:
-        file.write(data)
-
-
-def read(lab: Lab) -> bytes:
-    (pool,) = lab.where()
-    with lab.path(pool).open("rb") as file:
-        return file.read(5)
 
 
 def alone(lab: Lab, what: object) -> None:
@@ -46,14 +36,14 @@ def alone(lab: Lab, what: object) -> None:
 
 def test_a_file_moves_and_moves_back(lab):
     lab.any.create_volume("v", GiB, lab.a)
-    write(lab, b"bytes")
+    lab.write(lab.any, b"bytes")
     for pool, thin in ((lab.b, True), (lab.a, False), (lab.b, False), (lab.a, True)):
         moved = lab.any.retype_volume("v", pool=pool, thin=thin)
         assert (moved.pool, moved.thin, moved.size, moved.volume_id) == (pool, thin, GiB, "v")
         assert lab.any.get_volume("v") == moved
         assert lab.any.retype_volume("v", pool=pool, thin=thin) == moved
         alone(lab, pool)
-        assert read(lab) == b"bytes"
+        assert lab.read() == b"bytes"
     with pytest.raises(InvalidRequest, match="nowhere"):
         lab.any.retype_volume("v", pool="nowhere")
     lab.any.extend_volume("v", 2 * GiB)
@@ -72,7 +62,7 @@ def test_a_file_moves_and_moves_back(lab):
 
 def test_a_volume_changes_its_provisioning_where_it_is(lab):
     lab.any.create_volume("v", GiB, lab.a)
-    write(lab, b"bytes")
+    lab.write(lab.any, b"bytes")
     export = lab.any.export("v", HOST, Protocol.NFS)
     if not lab.any.driver._store.reserves_in_use:
         # Zeros in its holes could meet what a host writes.
@@ -80,10 +70,10 @@ def test_a_volume_changes_its_provisioning_where_it_is(lab):
             lab.any.retype_volume("v", thin=False)
         lab.any.unexport("v", HOST, Protocol.NFS)
     assert lab.any.retype_volume("v", thin=False).thin is False
-    assert (lab.any.get_volume("v").thin, read(lab)) == (False, b"bytes")
+    assert (lab.any.get_volume("v").thin, lab.read()) == (False, b"bytes")
     assert lab.any.export("v", HOST, Protocol.NFS) == export
     assert lab.any.retype_volume("v", thin=True).thin is True
-    assert (lab.any.get_volume("v").thin, read(lab)) == (True, b"bytes")
+    assert (lab.any.get_volume("v").thin, lab.read()) == (True, b"bytes")
     assert lab.any.list_exports("v") == [export]
     assert list(lab.any.sweep()) == []
 
@@ -101,7 +91,7 @@ def snapshot(array):
 
 @pytest.mark.parametrize("use", [export, snapshot])
 def test_a_volume_that_is_used_meanwhile_stays_or_is_used_where_it_has_gone(lab, use):
-    for (used, moved), order in lab.race(use, moving(lab)):
+    for (used, moved), order in race(lab, use, moving(lab)):
         assert told(used), f"{order}: {used!r}"
         there = lab.any.get_volume("v")
         assert there.dependants == {Dependant.EXPORT if use is export else Dependant.SNAPSHOT}, f"{order}: {lab.names()}"
@@ -114,35 +104,33 @@ def test_a_volume_that_is_used_meanwhile_stays_or_is_used_where_it_has_gone(lab,
 
 def test_what_a_host_writes_meanwhile_moves_too(lab):
     def written(array):
-        used = export(array)
-        location = lab.folders[lab.a].parent / used.location.rpartition(":/")[2]
-        with location.open("r+b") as file:
-            file.write(b"after")
+        export(array)
+        lab.write(array, b"after")
         array.unexport("v", HOST, Protocol.NFS)
 
-    for (used, moved), order in lab.race(written, moving(lab), before=lambda: write(lab, b"before")):
+    for (used, moved), order in race(lab, written, moving(lab), before=lambda: lab.write(lab.any, b"before")):
         assert told(used), f"{order}: {used!r}"
         assert told(moved) or isinstance(moved, InUse), f"{order}: {moved!r}"
-        assert read(lab) == b"after", f"{order}: lost what was written, {lab.names()}"
+        assert lab.read() == b"after", f"{order}: lost what was written, {lab.names()}"
         assert list(lab.any.sweep()) == [], f"{order}: {lab.names()}"
 
 
 def test_what_a_revert_has_put_back_moves_too(lab):
     def reverted(array):
         array.create_snapshot("s", "v")
-        write(lab, b"after")
+        lab.write(array, b"after")
         array.revert_volume("v", "s")
         array.delete_snapshot("s")
 
-    for (back, moved), order in lab.race(reverted, moving(lab), before=lambda: write(lab, b"first")):
+    for (back, moved), order in race(lab, reverted, moving(lab), before=lambda: lab.write(lab.any, b"first")):
         assert told(back), f"{order}: {back!r}"
         assert told(moved) or isinstance(moved, InUse), f"{order}: {moved!r}"
-        assert read(lab) == b"first", f"{order}: {lab.names()}"
+        assert lab.read() == b"first", f"{order}: {lab.names()}"
         assert list(lab.any.sweep()) == [], f"{order}: {lab.names()}"
 
 
 def test_a_volume_that_grows_meanwhile_has_grown_where_it_has_gone(lab):
-    for (grown, moved), order in lab.race(lambda array: array.extend_volume("v", 2 * GiB), moving(lab)):
+    for (grown, moved), order in race(lab, lambda array: array.extend_volume("v", 2 * GiB), moving(lab)):
         assert told(grown), f"{order}: {grown!r}"
         assert told(moved), f"{order}: {moved!r}"
         assert (lab.any.get_volume("v").size, lab.where()) == (2 * GiB, [lab.b]), order
@@ -153,26 +141,27 @@ def test_a_volume_that_grows_meanwhile_has_grown_where_it_has_gone(lab):
 @pytest.mark.parametrize("home", [0, 1])
 def test_a_volume_is_found_and_listed_wherever_it_is(lab, look, home):
     lab.home = lab.pools[home]
-    for (seen, moved), order in lab.race(look, moving(lab, 1 - home), before=lab.forget):
+    for (seen, moved), order in race(lab, look, moving(lab, 1 - home), before=lab.forget):
         assert told(seen), f"{order}: {seen!r}"
         assert told(moved), f"{order}: {moved!r}"
         if [volume.volume_id for volume in seen] != ["v"]:
-            # A listing reads one share after the other: all of the copying was between two looks.
-            longest = max(len(run) for run in order.split("0"))
+            # A listing reads one share after the other: the copying was begun after the first look, and the move at its end before the second.
+            before, between = (len(run) for run in order.split("0")[:2])
             assert look is LOOKS["list"], f"{order}: {seen!r}"
-            assert longest >= order.count("1") - BEFORE_COPYING, f"{order}: {seen!r}"
+            assert before <= BEFORE_COPYING, f"{order}: {seen!r}"
+            assert before + between >= order.count("1") - AFTER_ITS_NOTES, f"{order}: {seen!r}"
         alone(lab, order)
 
 
 def test_a_volume_that_is_deleted_meanwhile_is_gone_everywhere(lab):
-    for (deleted, moved), order in lab.race(lambda array: array.delete_volume("v"), moving(lab)):
+    for (deleted, moved), order in race(lab, lambda array: array.delete_volume("v"), moving(lab)):
         assert told(deleted), f"{order}: {deleted!r}"
         assert told(moved) or isinstance(moved, NotFound), f"{order}: {moved!r}"
         assert lab.names() == [], f"{order}: {lab.names()}"
 
 
 def test_a_volume_that_is_given_up_meanwhile_is_whole(lab):
-    for (given, moved), order in lab.race(lambda array: array.unmanage_volume("v", "old.img"), moving(lab)):
+    for (given, moved), order in race(lab, lambda array: array.unmanage_volume("v", "old.img"), moving(lab)):
         assert told(given), f"{order}: {given!r}"
         assert told(moved) or isinstance(moved, NotFound), f"{order}: {moved!r}"
         assert lab.names() == ["old.img"], f"{order}: {lab.names()}"
@@ -182,14 +171,14 @@ def test_a_volume_that_is_given_up_meanwhile_is_whole(lab):
 def test_two_moves_leave_one_volume(lab, pools):
     # The one who is asked to move it back may do so before or after it has moved.
     calls = [moving(lab, pool) for pool in pools]
-    for outcomes, order in lab.race(*calls):
+    for outcomes, order in race(lab, *calls):
         assert all(told(outcome) for outcome in outcomes), f"{order}: {outcomes}"
         assert lab.where() == [lab.b] or pools == (0, 1), f"{order}: {lab.names()}"
         alone(lab, order)
 
 
 def test_a_volume_that_is_made_again_meanwhile_is_that_one(lab):
-    for (made, moved), order in lab.race(lambda array: array.create_volume("v", GiB, lab.b), moving(lab)):
+    for (made, moved), order in race(lab, lambda array: array.create_volume("v", GiB, lab.b), moving(lab)):
         assert told(made) or (isinstance(made, AlreadyExists) and made.differences == {"pool": (lab.b, lab.a)}), (
             f"{order}: {made!r}"
         )
@@ -201,14 +190,14 @@ def test_three_at_once(lab):
     def make(array):
         return array.create_volume("v", GiB, lab.a)
 
-    for (used, moved, made), order in lab.race(export, moving(lab), make):
+    for (used, moved, made), order in race(lab, export, moving(lab), make):
         assert told(used), f"{order}: {used!r}"
         assert told(moved) or isinstance(moved, InUse), f"{order}: {moved!r}"
         assert told(made) or isinstance(made, AlreadyExists), f"{order}: {made!r}"
         assert lab.any.list_exports("v") == [used], f"{order}: {lab.names()}"
         assert len(lab.where()) == 1, f"{order}: {lab.names()}"
         assert list(lab.any.sweep()) == [], f"{order}: {lab.names()}"
-    for (deleted, moved, made), order in lab.race(lambda array: array.delete_volume("v"), moving(lab), make):
+    for (deleted, moved, made), order in race(lab, lambda array: array.delete_volume("v"), moving(lab), make):
         assert told(deleted), f"{order}: {deleted!r}"
         assert told(moved) or isinstance(moved, NotFound), f"{order}: {moved!r}"
         there = lab.where()
@@ -222,7 +211,7 @@ def test_three_at_once(lab):
 
 def cut(lab: Lab, steps: int, qos: Qos | None) -> bool:
     lab.begin()
-    write(lab, b"bytes")
+    lab.write(lab.any, b"bytes")
     if qos:
         lab.any.set_qos("v", qos)
     return lab.killed(moving(lab), steps)
@@ -244,7 +233,7 @@ def test_a_move_that_is_cut_off_is_completed_by_its_repeat(lab):
     limits = Qos(total_iops=500) if lab.any.capabilities.qos else None
     for steps in over_every_step(lab, limits):
         moved = lab.backends["second"].retype_volume("v", pool=lab.b)
-        assert (moved.pool, read(lab)) == (lab.b, b"bytes"), f"{steps}: {lab.names()}"
+        assert (moved.pool, lab.read()) == (lab.b, b"bytes"), f"{steps}: {lab.names()}"
         alone(lab, steps)
         if limits:
             assert lab.any.get_qos("v") == limits, steps
@@ -256,21 +245,27 @@ def test_a_move_that_is_cut_off_is_completed_by_its_repeat(lab):
 def test_a_volume_whose_move_is_cut_off_is_used(lab, use):
     for steps in over_every_step(lab):
         used = use(lab.backends["second"])
-        assert read(lab) == b"bytes", f"{steps}: {lab.names()}"
+        assert lab.read() == b"bytes", f"{steps}: {lab.names()}"
         if use is export:
             assert used.location.endswith(f"/{lab.where()[0]}/bdvl-v"), f"{steps}: {used}, and it is in {lab.where()}"
         list(lab.any.sweep(remove=True))
         assert len(notes(lab)) == 1, f"{steps}: {lab.names()}"
 
 
-def test_a_volume_whose_move_is_cut_off_is_looked_for_swept_and_deleted(lab):
+def test_a_volume_whose_move_is_cut_off_is_looked_for_swept_given_up_and_deleted(lab):
     for steps in over_every_step(lab):
         assert [volume.volume_id for volume in lab.backends["second"].list_volumes()] == ["v"], f"{steps}: {lab.names()}"
         list(lab.backends["third"].sweep(remove=True))
         assert lab.backends["second"].get_volume("v").pool == lab.where()[0], f"{steps}: {lab.names()}"
-        assert read(lab) == b"bytes"
+        assert lab.read() == b"bytes"
         alone(lab, steps)
     for steps in over_every_step(lab):
+        lab.backends["second"].unmanage_volume("v", "old.img")
+        assert [name for name in notes(lab) if name.startswith("bdmove-")] == [], f"{steps}: {lab.names()}"
+        list(lab.any.sweep(remove=True))
+        assert lab.names() == ["old.img"], f"{steps}: {lab.names()}"
+    for steps in over_every_step(lab):
         lab.backends["second"].delete_volume("v")
+        assert [name for name in notes(lab) if name.startswith("bdmove-")] == [], f"{steps}: {lab.names()}"
         list(lab.any.sweep(remove=True))
         assert lab.names() == [], f"{steps}: {lab.names()}"

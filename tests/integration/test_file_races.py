@@ -10,7 +10,7 @@ import pytest
 
 from blockdrivers.errors import AlreadyExists, InUse, NotFound
 from blockdrivers.model import Dependant, GiB, Protocol
-from tests.integration.filelab import HOST, RACES, lab, notes, told
+from tests.integration.filelab import HOST, LONGEST, RACES, lab, notes, told
 
 __all__ = ["lab"]
 
@@ -117,3 +117,22 @@ def test_a_volume_that_is_put_back_meets_no_second_one(lab):
             assert len(there) == len(lab.any.list_exports("v")) == 1, f"{order}: {outcomes}"
         if told(outcomes[2]):
             assert there == [lab.b], f"{order}: {outcomes}"
+
+
+@pytest.mark.parametrize("other", ["delete", "move"])
+def test_a_revert_meets_what_takes_the_volume_s_name_away(lab, other):
+    def reverted(array):
+        array.create_snapshot("s", "v")
+        lab.write(array, b"after")
+        array.revert_volume("v", "s")
+
+    calls = {"delete": delete, "move": lambda array: array.retype_volume("v", pool=lab.b)}
+    for (back, taken), order in lab.race(reverted, calls[other], before=lambda: lab.write(lab.any, b"first"), depth=LONGEST):
+        if told(taken) and other == "delete":
+            assert isinstance(back, NotFound), f"{order}: {back!r}"
+            assert lab.names() == [], f"{order}: {lab.names()}"
+            continue
+        assert told(back), f"{order}: {back!r}"
+        assert told(taken) or isinstance(taken, InUse), f"{order}: {taken!r}"
+        assert (lab.read(), len(lab.names())) == (b"first", 2), f"{order}: {lab.names()}"
+        assert list(lab.any.sweep()) == [], f"{order}: {lab.names()}"

@@ -170,12 +170,14 @@ def on_ontap(**options) -> Iterator[Lab]:
         yield lab
 
 
-def named(lab: Lab, caller: str, folder: int, helper: str, name: str) -> None:
+def named(lab: Lab, caller: str, folder: int, helper: str, name: str) -> bool:
     """What `SharedFiles` does, with a step between the two."""
     os.link(helper, name, src_dir_fd=folder, dst_dir_fd=folder, follow_symlinks=False)
     lab.turns.step(caller)
     with suppress(FileNotFoundError):
         os.unlink(helper, dir_fd=folder)
+        return True
+    return False
 
 
 @contextmanager

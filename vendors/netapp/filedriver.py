@@ -91,7 +91,8 @@ class OntapFilesDriver(FilesDriver):
 
     def set_qos(self, volume: Volume, qos: Qos, name: str) -> None:
         """POST storage/qos/policies, and put the file into it (sheet, 3.7)."""
-        self._policies.apply(volume, qos, name)
+        with self._places.there(volume):
+            self._policies.apply(volume, qos, name)
 
     def get_qos(self, volume: Volume) -> Qos:
         """GET storage/qos/policies by the name that the file tells."""

@@ -168,8 +168,22 @@ class SharedFiles(FileStore):
             self._unused_since(pool, source, copied)
 
     def rename(self, pool: str, name: str, to: str) -> None:
-        """Link the new name, which is refused where it is taken, and remove the old one."""
-        self._mounts.at(pool, lambda folder: self._named(folder, name, to), changes=True)
+        """Link the new name, which is refused where it is taken, and remove the old one; a call that was cut off in between is completed."""
+
+        def renamed(folder: int) -> None:
+            try:
+                whole = self._named(folder, name, to)
+            except FileExistsError:
+                if not _is_one(folder, name, to):
+                    raise
+                os.unlink(name, dir_fd=folder)
+                return
+            if not whole:
+                # Somebody has taken the old name away meanwhile: it is theirs, and one file has one name.
+                os.unlink(to, dir_fd=folder)
+                raise NotFound(f"The file {name!r} has gone.")
+
+        self._mounts.at(pool, renamed, changes=True)
 
     def replace(self, pool: str, name: str, to: str) -> None:
         """Rename, which the server does in one step."""
@@ -267,11 +281,13 @@ class SharedFiles(FileStore):
         os.fchmod(file, self._mode | (0 if thin else _RESERVED))
 
     @staticmethod
-    def _named(folder: int, helper: str, name: str) -> None:
+    def _named(folder: int, helper: str, name: str) -> bool:
+        """Give a file another name; tell whether it had the old one to the end. A draft may lose it: it has been published then."""
         os.link(helper, name, src_dir_fd=folder, dst_dir_fd=folder, follow_symlinks=False)
-        # Who takes a draft away that has been published takes a name away, and not the file.
         with suppress(FileNotFoundError):
             os.unlink(helper, dir_fd=folder)
+            return True
+        return False
 
     def _users(self, pool: str, source: str) -> list[str]:
         """Return what the hosts are called that a volume is exported to; raise `InUse` where its copy would be of no one moment."""
@@ -329,6 +345,14 @@ def _made(folder: int, name: str) -> Iterator[int]:
         os.unlink(name, dir_fd=folder)
     with _opened(folder, name, os.O_RDWR | os.O_CREAT | os.O_EXCL) as file:
         yield file
+
+
+def _is_one(folder: int, name: str, other: str) -> bool:
+    """Tell whether two names are of one file."""
+    with suppress(FileNotFoundError):
+        first, second = (os.stat(of, dir_fd=folder, follow_symlinks=False) for of in (name, other))
+        return os.path.samestat(first, second)
+    return False
 
 
 def _still(folder: int, name: str, file: int) -> None:
