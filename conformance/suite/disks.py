@@ -58,7 +58,7 @@ def attached(rig: Rig, tag: str = "v", host: Host | None = None) -> Iterator[Ope
 def opened(export: Export, host: Host, *, portal: int = 0) -> Iterator[OpenDisk]:
     """Open what is exported, as that host, with its credentials or else those that the export names."""
     if export.protocol is model.Protocol.NFS:
-        with nfsfile.opened(export) as file:
+        with nfsfile.opened(export, host) as file:
             yield file
         return
     assert host.iqn is not None, "A check of bytes needs hosts with an IQN."

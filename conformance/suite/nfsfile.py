@@ -7,12 +7,13 @@ import ctypes.util
 import os
 import secrets
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 
 from blockdrivers.errors import AttachError
-from blockdrivers.model import Export
+from blockdrivers.model import Export, Host
+from conformance.suite.relay import Relay, source
 
 PORT = 2049
 _LIBRARIES = ("libnfs.so.13", "libnfs.so.14", "libnfs.so.16")
@@ -71,25 +72,42 @@ def answers(address: str) -> bool:
 
 
 class NfsFile:
-    """An open file; one thread at a time."""
+    """An open file; one thread at a time.
 
-    def __init__(self, location: str) -> None:
+    Args:
+        location: ``server:/path/file``.
+        addresses: of the host that it is opened as: the server sees one of them where this machine has one.
+        writes: False opens it to be read only.
+    """
+
+    def __init__(self, location: str, addresses: Sequence[str] = (), *, writes: bool = True) -> None:
         library = _library()
         if library is None:
             raise AttachError(str(missing()))
         self._library = library
         server, _, path = location.partition(":/")
         folder, _, name = path.rpartition("/")
+        chosen = source(addresses, (server, PORT))
+        self._relay = None if chosen is None else Relay((server, PORT), chosen)
         self._context = library.nfs_init_context()
+        self._file = _HANDLE()
+        self._mode = os.O_RDWR if writes else os.O_RDONLY
+        try:
+            self._open(*((server, PORT) if self._relay is None else self._relay.address), folder, name)
+        except BaseException:
+            self.close()
+            raise
+
+    def _open(self, server: str, port: int, folder: str, name: str) -> None:
+        library = self._library
         # Two clients of one name take each other's state away.
         library.nfs4_set_client_name(self._context, f"conformance-{secrets.token_hex(8)}".encode())
-        self._file = _HANDLE()
-        url = f"nfs://{server}/{folder}?version=4&nfsport={PORT}"
+        url = f"nfs://{server}/{folder}?version=4&nfsport={port}"
         parsed = library.nfs_parse_url_dir(self._context, url.encode())
         self._checked(0 if parsed else -1, "parse the address of")
         library.nfs_destroy_url(parsed)
         self._checked(library.nfs_mount(self._context, server.encode(), f"/{folder}".encode()), "mount")
-        self._checked(library.nfs_open(self._context, f"/{name}".encode(), os.O_RDWR, ctypes.byref(self._file)), "open")
+        self._checked(library.nfs_open(self._context, f"/{name}".encode(), self._mode, ctypes.byref(self._file)), "open")
 
     @property
     def size(self) -> int:
@@ -129,6 +147,8 @@ class NfsFile:
         if self._file:
             self._library.nfs_close(self._context, self._file)
         self._library.nfs_destroy_context(self._context)
+        if self._relay is not None:
+            self._relay.close()
 
     def _checked(self, result: int, what: str) -> None:
         if result < 0:
@@ -137,11 +157,11 @@ class NfsFile:
 
 
 @contextmanager
-def opened(export: Export) -> Iterator[NfsFile]:
-    """Open what is exported, for the length of a block."""
+def opened(export: Export, host: Host) -> Iterator[NfsFile]:
+    """Open what is exported as that host, for the length of a block."""
     assert export.location is not None, f"the export names no file: {export}"
     assert export.format == "raw", f"these checks read raw files, and this one is {export.format!r}"
-    file = NfsFile(export.location)
+    file = NfsFile(export.location, host.addresses)
     try:
         yield file
     finally:
