@@ -31,10 +31,10 @@ if TYPE_CHECKING:
     from conformance.runner import Lifeline
 
 TEST_HOSTS = (
-    Host("cmp01", "iqn.1994-05.org.example:cmp01", ("21000024ff000001", "21000024ff000002"), addresses=("192.0.2.1",)),
-    Host("cmp02", "iqn.1994-05.org.example:cmp02", ("21000024ff000003", "21000024ff000004"), addresses=("192.0.2.2",)),
+    Host("cmp01", "iqn.1994-05.org.example:cmp01", ("21000024ff000001", "21000024ff000002"), addresses=("127.0.1.1",)),
+    Host("cmp02", "iqn.1994-05.org.example:cmp02", ("21000024ff000003", "21000024ff000004"), addresses=("127.0.1.2",)),
 )
-"""What a simulated array gets to see."""
+"""What a simulated array gets to see; over NFS they come from these addresses, which every machine has."""
 
 _BYTES_OF_A_WWPN = 8
 _LOOK_UP_SECONDS = 0.5
@@ -214,8 +214,11 @@ def _simulated(model: str, protocol: Protocol) -> Iterator[tuple[Target, Adapter
     adapter = find_model(model)
     if protocol not in adapter.protocols:
         raise InvalidRequest(f"{model} does not serve {protocol}; it serves {', '.join(sorted(adapter.protocols))}.")
-    fabric = [wwpn for host in TEST_HOSTS for wwpn in host.wwpns]
-    with open_array(adapter, model, fabric=fabric) as array, tempfile.TemporaryDirectory(prefix="certify-") as folder:
+    options: dict[str, Any] = {"fabric": [wwpn for host in TEST_HOSTS for wwpn in host.wwpns]}
+    if protocol is Protocol.NFS:
+        # Nobody but whom the driver under test lets in.
+        options["nfs_clients"] = ()
+    with open_array(adapter, model, **options) as array, tempfile.TemporaryDirectory(prefix="certify-") as folder:
         pools: Sequence[str] = array.ready["pools"]
         config = write_config(Path(folder), adapter, array.ready, timeouts=_TIMEOUTS, protocol=protocol)
         yield (

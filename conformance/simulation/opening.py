@@ -66,6 +66,7 @@ def open_array(
         family = build(_spelled(model, adapter.models), **options)
         if serves_files:
             nfs = ganesha.NfsServer(family.files_folder, family.nfs_exports, options["nfs"])
+            family.enforce(nfs.admit)
         return SimulatedArray(family, host=host, port=port, tls=tls, latency_ms=latency_ms, plane=bytes_of, nfs=nfs)
     except BaseException:
         if nfs is not None:

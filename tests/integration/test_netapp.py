@@ -421,10 +421,13 @@ def test_a_wrong_password_is_asked_once(lab):
 
 
 def test_a_host_that_another_process_removed_is_let_in_again(lab):
-    started = lab()
+    started = lab(nfs_clients=())
     first, second = started.open(volumes="files", export_rules=True), started.open(volumes="files", export_rules=True)
     host = Host("cmp03", addresses=("192.0.2.3",))
-    rules = started.array.family._files.rule_dump
+
+    def rules():
+        return started.array.family.state()["rules"]
+
     for name in ("v", "w"):
         first.create_volume(name, GiB, POOL)
         first.export(name, host, Protocol.NFS)
@@ -435,7 +438,7 @@ def test_a_host_that_another_process_removed_is_let_in_again(lab):
 
 
 def test_a_host_that_is_given_an_export_while_it_is_removed_stays(lab, monkeypatch):
-    started = lab()
+    started = lab(nfs_clients=())
     first, second = started.open(volumes="files", export_rules=True), started.open(volumes="files", export_rules=True)
     host = Host("cmp03", addresses=("192.0.2.3",))
     first.create_volume("v", GiB, POOL)
@@ -450,7 +453,7 @@ def test_a_host_that_is_given_an_export_while_it_is_removed_stays(lab, monkeypat
     monkeypatch.setattr(second.driver._shares, "dismiss", export_first)
     with pytest.raises(InUse, match="meanwhile"):
         second.remove_host(host)
-    assert [rule["clients"] for rule in started.array.family._files.rule_dump()] == [[{"match": "192.0.2.3"}]]
+    assert [rule["clients"] for rule in started.array.family.state()["rules"]] == [[{"match": "192.0.2.3"}]]
     assert len(first.list_exports("v")) == 1
 
 

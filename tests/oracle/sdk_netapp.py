@@ -11,7 +11,34 @@ import sys
 
 from netapp_ontap import HostConnection
 from netapp_ontap.error import NetAppRestError
-from netapp_ontap.resources import Igroup, Lun, LunMap, Node, QosPolicy, Svm, Volume
+from netapp_ontap.resources import ExportPolicy, ExportRule, Igroup, Lun, LunMap, Node, QosPolicy, Svm, Volume
+
+
+def let_in(svm: dict) -> dict[str, object]:
+    """Make an export policy, change its rules, put a volume under it, and take all of that away again."""
+    flavours = {"ro_rule": ["sys"], "rw_rule": ["sys"], "superuser": ["sys"]}
+    policy = ExportPolicy(name="sdk", svm=svm, rules=[{"clients": [{"match": "192.0.2.0/24"}], **flavours}])
+    policy.post(hydrate=True)
+    rule = ExportRule(policy.id, clients=[{"match": "192.0.2.9"}, {"match": "198.51.100.0/24"}], **flavours)
+    rule.post(hydrate=True)
+    rule.rw_rule = ["never"]
+    rule.patch(new_index=1)
+    listed = [
+        [rule.index, [client.match for client in rule.clients], list(rule.rw_rule)]
+        for rule in ExportRule.get_collection(policy.id, fields="*")
+    ]
+    (volume,) = Volume.get_collection(name="pool_a")
+    under = []
+    for name in ("sdk", "default"):
+        volume.nas = {"export_policy": {"name": name}}
+        volume.patch()
+        volume.get(fields="nas.export_policy")
+        under.append(volume.nas.export_policy.name)
+    ExportRule(policy.id, index=2).delete()
+    policy.get(fields="*")
+    left = [rule.index for rule in policy.rules]
+    policy.delete()
+    return {"listed": listed, "under": under, "left": left, "policies": [policy.name for policy in ExportPolicy.get_collection()]}
 
 
 def main() -> None:
@@ -49,6 +76,7 @@ def main() -> None:
         policy.post(hydrate=True)
         seen["policy"] = policy.fixed.max_throughput_iops
         policy.delete()
+        seen["let in"] = let_in(svm)
         for item in maps:
             item.delete()
         group.delete()

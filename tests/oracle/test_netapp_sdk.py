@@ -26,5 +26,11 @@ def test_it_reads_and_writes(release):
     assert seen["igroup"] == ["iqn.1994-05.org.example:sdk"]
     assert seen["maps"] == [["/vol/pool_a/sdk-6", 1]]
     assert seen["policy"] == 500
+    assert seen["let in"] == {
+        "listed": [[1, ["192.0.2.9", "198.51.100.0/24"], ["never"]], [2, ["192.0.2.0/24"], ["sys"]]],
+        "under": ["sdk", "default"],
+        "left": [1],
+        "policies": ["default"],
+    }
     assert seen["absent"] == [404, "5374875"]
     assert seen["left"] == 0

@@ -33,6 +33,7 @@ def build(
     release: tuple[int, int, int] | None = None,
     files: Path | None = None,
     nfs: str | None = None,
+    nfs_clients: Sequence[str] = ("0.0.0.0/0",),
     clock: Callable[[], float] = time.monotonic,
     data_plane: DataPlane | None = None,
 ) -> Ontap:
@@ -51,6 +52,8 @@ def build(
         release: of ONTAP; the model's own by default. From 9.16.1 on, making a LUN is a job.
         files: where the files of FlexVols are, a folder for each; a temporary folder by default.
         nfs: address of the NFS server that serves that folder; the first portal's by default, where nobody may be listening.
+        nfs_clients: whom the export policy of every FlexVol lets in from the start, as an administrator has set it up; ONTAP's own
+            has no rule, which lets nobody in.
         clock: seconds.
         data_plane: keeps the bytes; without one there are none.
     """
@@ -67,6 +70,7 @@ def build(
         release=release,
         files=files or Path(_temporary().name),
         nfs=nfs,
+        nfs_clients=tuple(nfs_clients),
     )
     return Ontap(model, options, data_plane or NoDataPlane(), clock)
 

@@ -13,8 +13,10 @@ from typing import Any
 from conformance.simulation.dataplane import DataPlane
 from conformance.simulation.engine import OutOfSpace
 from conformance.simulation.family import Request, Response
+from conformance.simulation.nfs.admission import Admit
 from vendors.netapp.simulator import wire
 from vendors.netapp.simulator.cluster import Cluster
+from vendors.netapp.simulator.exports import Exports
 from vendors.netapp.simulator.files import Files
 from vendors.netapp.simulator.flexvols import FlexVols
 from vendors.netapp.simulator.igroups import Igroups
@@ -46,6 +48,7 @@ class Ontap:
         self._options = options
         self._data_plane = data_plane
         self._clock = clock
+        self._admit: Admit = lambda _: None
         self._begin()
 
     def reset(self) -> None:
@@ -66,6 +69,12 @@ class Ontap:
         """Names of those folders, which hosts mount as ``/NAME``."""
         return list(self._options.pools)
 
+    def enforce(self, admit: Admit) -> None:
+        """Have the export rules hold at an NFS server, from now on and with every change of them."""
+        with self._state.lock:
+            self._admit = self._exports.admit = admit
+            self._exports.enforce()
+
     def _begin(self) -> None:
         serial = next(_SERIALS)
         self._state = state = State(serial, PROFILES[self.model], self._options, self._data_plane, self._clock)
@@ -73,7 +82,8 @@ class Ontap:
         self._policies = Policies(state)
         self._luns = Luns(state, self._policies)
         self._igroups = Igroups(state)
-        self._flexvols = FlexVols(state)
+        self._exports = Exports(state, self._options.nfs_clients, self._admit)
+        self._flexvols = FlexVols(state, self._exports)
         self._files = Files(state, self._flexvols, self._policies)
         self._cluster = Cluster(state, serial)
         self._luns.cloning_licensed = lambda: self._cluster.is_licensed("flexclone")
@@ -81,9 +91,10 @@ class Ontap:
         self._igroups.licensed = self._cluster.is_licensed
         self._routes: dict[tuple[str, str], Handler] = {}
         parts = (self._cluster, self._network, self._flexvols, self._luns, self._files, self._igroups, self._policies)
-        for part in parts:
+        for part in (*parts, self._exports):
             self._routes.update(part.routes())
         self._patterns = [(method, re.compile(_pattern(path)), path) for method, path in self._routes]
+        self._exports.enforce()
 
     # The front end's side
 
@@ -180,7 +191,7 @@ class Ontap:
                 "mappings": self._igroups.map_dump(),
                 "qos": self._policies.dump(),
                 "files": self._files.dump(),
-                "rules": self._files.rule_dump(),
+                "rules": self._exports.dump(),
             }
 
     def _authorise(self, request: Request, path: str) -> None:

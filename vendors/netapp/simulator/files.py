@@ -1,4 +1,4 @@
-"""Files of FlexVols, and export policies. Source: protocol sheet, section 3.10.
+"""Files of FlexVols. Source: protocol sheet, section 3.10.
 
 The files are real ones, in a folder per FlexVol; hosts of the array make and change them behind this interface, so every request
 looks at the folder.
@@ -22,14 +22,13 @@ from typing import Any
 from conformance.simulation.engine import EXTENT
 from conformance.simulation.family import Response
 from vendors.netapp.simulator import wire
-from vendors.netapp.simulator.flexvols import FlexVols
+from vendors.netapp.simulator.flexvols import FlexVols, accepted
 from vendors.netapp.simulator.luns import NO_LICENCE, no_space
 from vendors.netapp.simulator.policies import Policies
 from vendors.netapp.simulator.state import FlexSnapshot, FlexVol, State
 from vendors.netapp.simulator.wire import Call, Record, Refusal
 
 _ROOT = "storage/volumes/{uuid}/files"
-_POLICY_RULES = "protocols/nfs/export-policies/{id}/rules"
 _GET_GENERATION = 0x80087601
 _FICLONE = 0x40049409
 _IN_SNAPSHOT = re.compile(r"(\./)?\.snapshot/(?P<snapshot>[^/]+)/(?P<name>[^/]+)")
@@ -46,7 +45,6 @@ class Files:
         self._policies = policies
         self._reserved: set[tuple[str, str]] = set()
         self._in_policy: dict[tuple[str, str], str] = {}
-        self._rules: dict[int, Record] = {}
         self.cloning_licensed: Callable[[], bool] = lambda: True
         policies.users.append(self._files_in)
         self._kept: dict[str, tempfile.TemporaryDirectory[str]] = {}
@@ -64,9 +62,6 @@ class Files:
             ("POST", "storage/file/clone"): self._clone,
             ("POST", "storage/file/copy"): self._copy,
             ("GET", "private/cli/volume/file/show-disk-usage"): self._usage,
-            ("GET", _POLICY_RULES): self._list_rules,
-            ("POST", _POLICY_RULES): self._add_rule,
-            ("DELETE", f"{_POLICY_RULES}/{{index}}"): self._drop_rule,
         }
 
     def dump(self) -> list[Record]:
@@ -83,10 +78,6 @@ class Files:
             for flexvol in self._state.flexvols.values()
             for path in self._paths(flexvol)
         ]
-
-    def rule_dump(self) -> list[Record]:
-        """Return the export rules for the state dump."""
-        return [{"clients": rule["clients"]} for rule in self._rules.values()]
 
     def _folder(self, flexvol: FlexVol) -> Path:
         folder = self._state.options.files / flexvol.name
@@ -274,7 +265,7 @@ class Files:
             raise Refusal(13565956, "Clone destination file exists.", 409)
         self._need_space(flexvol, 0 if target.exists() else EXTENT)
         _copy(source, target)
-        return self._accepted(call, "POST /api/storage/file/clone")
+        return accepted(self._state, call, "POST /api/storage/file/clone")
 
     def _copy(self, call: Call) -> Response:
         wire.only(call.body, "files_to_copy", "cutover_time", "hold_quiescence", "max_throughput", "reference_path")
@@ -284,47 +275,15 @@ class Files:
                 raise Refusal(917864, "The file handle of the source cannot be found.", 404)
             self._need_space(target[0])
             _copy(source[1], target[1])
-        return self._accepted(call, "POST /api/storage/file/copy", self._state.options.copy_seconds)
+        return accepted(self._state, call, "POST /api/storage/file/copy", self._state.options.copy_seconds)
 
     def _end(self, pair: Record, which: str) -> tuple[FlexVol, Path]:
         flexvol = self._flexvols.find(wire.text(pair, f"{which}.volume.uuid"))
         return self._place(flexvol.uuid, wire.text(pair, f"{which}.path").partition("/")[2])
 
-    def _accepted(self, call: Call, what: str, seconds: float = 0.0) -> Response:
-        """Answer with a job, unless it ends within the time that the request waits."""
-        job = self._state.begin_job(what)
-        job.ends += seconds
-        waits = float(call.query.get("return_timeout", "0"))
-        if waits and job.ends - self._state.clock() <= 0:
-            return wire.respond({}, 200)
-        href = f"/api/cluster/jobs/{job.uuid}"
-        return wire.respond({"job": {"uuid": job.uuid, "_links": {"self": {"href": href}}}}, 202)
-
     def _need_space(self, flexvol: FlexVol, needed: int = 1) -> None:
         if needed and needed > self._state.free(flexvol.pool_id):
             raise no_space(flexvol.name)
-
-    # Export policies
-
-    def _list_rules(self, call: Call) -> Response:
-        records = [{"index": index, **rule} for index, rule in self._rules.items()]
-        return wire.listed(call, _POLICY_RULES, records, ("index",))
-
-    def _add_rule(self, call: Call) -> Response:
-        wire.only(call.body, "clients", "protocols", "ro_rule", "rw_rule", "superuser", "anonymous_user", "index")
-        clients = call.body.get("clients") or []
-        if not clients or not all(re.fullmatch(r"[0-9a-fA-F:./]+", str(item.get("match", ""))) for item in clients):
-            raise Refusal(1704036, "The client match is not valid.", target="clients.match")
-        if any(rule["clients"] == clients for rule in self._rules.values()):
-            raise Refusal(1704070, "The rule exists.", 409)
-        index = max(self._rules, default=0) + 1
-        self._rules[index] = dict(call.body)
-        return wire.respond({"num_records": 1}, 201)
-
-    def _drop_rule(self, call: Call) -> Response:
-        if self._rules.pop(int(call.ids[1]), None) is None:
-            raise Refusal(4, "entry doesn't exist", 404)
-        return wire.respond({})
 
 
 def _form_data(content_type: str, raw: bytes) -> bytes:

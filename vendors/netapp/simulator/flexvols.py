@@ -7,6 +7,7 @@ from typing import Any
 
 from conformance.simulation.family import Response
 from vendors.netapp.simulator import wire
+from vendors.netapp.simulator.exports import Exports
 from vendors.netapp.simulator.luns import no_space
 from vendors.netapp.simulator.state import FlexSnapshot, FlexVol, State, named, new_uuid
 from vendors.netapp.simulator.wire import Call, Record, Refusal
@@ -31,8 +32,9 @@ class Group:
 class FlexVols:
     """The FlexVols of the SVM; each is a pool."""
 
-    def __init__(self, state: State) -> None:
+    def __init__(self, state: State, exports: Exports) -> None:
         self._state = state
+        self._exports = exports
         self._groups: dict[str, Group] = {}
 
     def routes(self) -> dict[tuple[str, str], Any]:
@@ -40,6 +42,7 @@ class FlexVols:
         return {
             ("GET", PATH): lambda call: wire.listed(call, PATH, self._records(), ("uuid", "name"), _EXPENSIVE),
             ("GET", f"{PATH}/{{uuid}}"): lambda call: wire.one(call, PATH, self.record(self.find(call.ids[0])), _EXPENSIVE),
+            ("PATCH", f"{PATH}/{{uuid}}"): self._change,
             ("GET", _SNAPSHOTS): self._list_snapshots,
             ("POST", _SNAPSHOTS): self._take,
             ("DELETE", _SNAPSHOTS): self._delete_many,
@@ -80,7 +83,7 @@ class FlexVols:
                 "snapshot": {"reserve_percent": 0},
             },
             "guarantee": {"type": "none", "honored": True},
-            "nas": {"path": f"/{flexvol.name}", "export_policy": {"name": "default", "id": 1}},
+            "nas": {"path": f"/{flexvol.name}", "export_policy": self._exports.of(flexvol)},
             "snapshot_policy": {"name": "none"},
             "language": "c.utf_8",
             "efficiency": {"state": "disabled", "compression": "none", "volume_path": f"/vol/{flexvol.name}"},
@@ -115,6 +118,16 @@ class FlexVols:
 
     def _records(self) -> list[Record]:
         return [self.record(flexvol) for flexvol in sorted(self._state.flexvols.values(), key=lambda item: item.name)]
+
+    def _change(self, call: Call) -> Response:
+        """Put a FlexVol under another export policy."""
+        flexvol = self.find(call.ids[0])
+        wire.only(call.body, "nas")
+        wire.only(wire.at(call.body, "nas", {}), "export_policy")
+        wanted = wire.at(call.body, "nas.export_policy")
+        if isinstance(wanted, dict):
+            self._exports.assign(flexvol, wanted)
+        return accepted(self._state, call, f"PATCH /api/{PATH}/{flexvol.uuid}")
 
     # Snapshots
 
@@ -226,3 +239,14 @@ class FlexVols:
         group = self._found_group(call.ids[0])
         self._state.take_snapshots(self._checked(wire.text(call.body, "name"), group.flexvols), group.flexvols)
         return wire.respond({"num_records": 1}, 201)
+
+
+def accepted(state: State, call: Call, what: str, seconds: float = 0.0) -> Response:
+    """Answer with a job, unless it ends within the time that the request waits."""
+    job = state.begin_job(what)
+    job.ends += seconds
+    waits = float(call.query.get("return_timeout", "0"))
+    if waits and job.ends - state.clock() <= 0:
+        return wire.respond({}, 200)
+    href = f"/api/cluster/jobs/{job.uuid}"
+    return wire.respond({"job": {"uuid": job.uuid, "_links": {"self": {"href": href}}}}, 202)

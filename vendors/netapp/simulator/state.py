@@ -41,6 +41,8 @@ class Options:
     """Folder with one folder per FlexVol."""
     nfs: str | None
     """Address of the NFS server that serves them; None where none does."""
+    nfs_clients: tuple[str, ...]
+    """Whom the default export policy lets in from the start."""
 
 
 @dataclass(slots=True)
@@ -56,6 +58,8 @@ class FlexVol:
     snapshots: dict[str, FlexSnapshot] = field(default_factory=dict)
     """By uuid."""
     attributes: dict[str, str] = field(default_factory=dict)
+    export_policy: int = 1
+    """Id of its policy."""
 
 
 @dataclass(slots=True)
