@@ -80,7 +80,7 @@ def file_rows() -> list[Row]:
         Row("move to another FlexVol", lambda array: array.retype_volume("c1", pool=OTHER), 24, "not counted"),
         Row("delete snapshot", lambda array: array.delete_snapshot("s1"), 1, "4"),
         Row("delete", lambda array: array.delete_volume("c2"), 4, "5"),
-        Row("delete with QoS", lambda array: array.delete_volume("v6"), 5, "6"),
+        Row("delete with QoS", lambda array: array.delete_volume("v6"), 6, "6"),
     ]
 
 

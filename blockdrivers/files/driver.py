@@ -119,17 +119,19 @@ class FilesDriver(Driver):
         for entry in found:
             if is_note(entry, MOVE):
                 self._places.remove(entry.pool, entry.name)
-        self._before_removal(volume)
+        undo = self._before_removal(volume)
         try:
             self._store.delete(volume.pool, away.name)
         except NotFound as back:
+            undo()
             raise StaleReference(
                 f"Somebody has looked for {volume.name!r} while it was to be deleted, and has put it back."
             ) from back
         self._places.forget(volume.name)
 
-    def _before_removal(self, volume: Volume) -> None:
-        """Remove what goes with a volume, of which it is certain now that it may go."""
+    def _before_removal(self, volume: Volume) -> Callable[[], None]:
+        """Remove what goes with a volume that nothing hangs on; return what makes it again, should somebody put the volume back even so."""
+        return lambda: None
 
     def clone_volume(self, source: Source, spec: VolumeSpec, temporary: str) -> Volume:
         """Clone or copy into a draft, and publish it."""

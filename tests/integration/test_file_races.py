@@ -9,7 +9,7 @@ from __future__ import annotations
 import pytest
 
 from blockdrivers.errors import AlreadyExists, InUse, NotFound
-from blockdrivers.model import Dependant, GiB, Protocol
+from blockdrivers.model import Dependant, GiB, Protocol, Qos
 from tests.integration.filelab import HOST, LONGEST, RACES, lab, notes, told
 
 __all__ = ["lab"]
@@ -48,6 +48,20 @@ def test_what_is_used_is_not_deleted_and_what_is_deleted_is_not_used(lab, hang, 
             assert (notes(lab), lab.any.list_volumes()) == ([], []), order
         assert list(lab.any.sweep()) == [], order
     assert orders >= min(RACES, 30) // lab.share
+
+
+@pytest.mark.parametrize("lab", ["ontap"], indirect=True)
+@pytest.mark.parametrize("others", [1, 2])
+def test_limits_stay_with_a_volume_that_stays_and_go_with_one_that_goes(lab, others):
+    limits = Qos(total_iops=500)
+    for (used, *deleted), order in lab.race(
+        export, *[delete] * others, before=lambda: lab.any.set_qos("v", limits), depth=LONGEST
+    ):
+        if told(used):
+            assert all(isinstance(outcome, InUse) for outcome in deleted), f"{order}: {deleted}"
+            assert lab.any.get_qos("v") == limits, f"{order}: {lab.any.get_volume('v')}"
+            lab.any.set_qos("v", None)
+        assert list(lab.any.sweep()) == [], order
 
 
 def test_two_exports_and_a_deletion(lab):

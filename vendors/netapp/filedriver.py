@@ -6,10 +6,11 @@ named in a FlexVol: `blockdrivers.files`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from blockdrivers.driver import Capabilities, NameRules, SnapshotSpec
+from blockdrivers.errors import NotFound
 from blockdrivers.files import FilesDriver
 from blockdrivers.model import GiB, Leftover, Pool, Port, Protocol, Qos, Snapshot, SystemFacts, Volume
 from blockdrivers.naming import Kind, kind_of
@@ -102,10 +103,20 @@ class OntapFilesDriver(FilesDriver):
         """Clones out of one moment of the FlexVols (sheet, 3.8 and 3.10)."""
         return self._groups.take(specs)
 
-    def _before_removal(self, volume: Volume) -> None:
+    def _before_removal(self, volume: Volume) -> Callable[[], None]:
         """DELETE a policy of the volume's name, also one that a cut-off call has taken the file out of."""
-        if volume.qos_id == volume.name:
-            self._policies.delete(volume.name)
+        if volume.qos_id != volume.name:
+            return super()._before_removal(volume)
+        limits = self._policies.read(volume)
+        self._policies.delete(volume.name)
+
+        def undo() -> None:
+            try:
+                self.set_qos(replace(volume, qos_id=None), limits, volume.name)
+            except NotFound:
+                self._policies.delete(volume.name)
+
+        return undo
 
     def rename_volume(self, volume: Volume, name: str, description: str) -> Volume:
         """PATCH the path; a file that is renamed is out of its policy (sheet, trap 9), and is put into it again."""
