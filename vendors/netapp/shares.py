@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 from urllib.parse import quote
 
-from blockdrivers.errors import AlreadyExists, BlockDriversError, InvalidRequest, NotFound, VendorError
+from blockdrivers.errors import AlreadyExists, BlockDriversError, Busy, InvalidRequest, NotFound, VendorError
 from blockdrivers.files.store import Entry, FileStore, volume_of
 from vendors.netapp import codes, names, objects
 from vendors.netapp.client import OntapClient, Record
@@ -179,7 +179,12 @@ class OntapShares(FileStore):
 
     def replace(self, pool: str, name: str, to: str) -> None:
         """PATCH the path: the array does it in one step."""
-        self.rename(pool, name, to)
+        try:
+            self.rename(pool, name, to)
+        except InvalidRequest as refused:
+            if refused.vendor_code != codes.RENAME_FAILED:
+                raise
+            raise Busy(f"File {name!r} could not be named {to!r}, which was taken a moment ago.") from refused
 
     def take_away(self, entry: Entry, to: str) -> None:
         """PATCH the path, which takes the file out of its QoS policy (sheet, trap 9), and say so where that is its own."""
