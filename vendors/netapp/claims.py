@@ -6,7 +6,7 @@ keeps it, by a mark in its comment, and what is kept is not taken back, since th
 
 Why that is enough: of two LUNs of a name the younger one's maker sees the elder, so it cannot have been alone. What a caller was told of
 was alone when its maker looked, or has been kept after it was seen alone, or as the eldest; either way no other maker can have been alone
-while it is there, nor can another LUN have been kept.
+while it is there, nor can another LUN have been kept. Members of a group are settled together: see `vendors.netapp.lungroups`.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from blockdrivers.errors import AlreadyExists, Busy
 from blockdrivers.naming import KEPT
 from vendors.netapp import names, objects
 from vendors.netapp.client import OntapClient, Record
+from vendors.netapp.names import Base
 
 LUNS = "storage/luns"
 _FIELDS = "name,uuid,comment,create_time,location.logical_unit"
@@ -31,22 +32,37 @@ class Claims:
 
     def alone(self, made: Record, pattern: str) -> None:
         """Make sure that what was made is the only LUN of its name, or take it back: `AlreadyExists`, or `Busy` where nothing is settled."""
-        name, uuid = objects.base(made).name, objects.text(made, "uuid")
-        if all(objects.text(record, "uuid") == uuid for record in self._found(pattern, name)):
+        base, uuid = objects.base(made), objects.text(made, "uuid")
+        if all(objects.text(record, "uuid") == uuid for record in self._found(pattern, base.name)):
             return
-        if not self._change("DELETE", made, None, comment=f"!*{KEPT}"):
-            raise Busy(f"Another call keeps LUN {name!r}, or has removed it.")
-        self.keep(pattern, name)
-        raise AlreadyExists(f"The array has another LUN {name!r}.")
+        if not self.take_back(made):
+            raise Busy(f"Another call keeps LUN {base.name!r}, or has removed it.")
+        self.keep(pattern, base)
+        raise AlreadyExists(f"The array has another LUN {base.name!r}.")
 
-    def keep(self, pattern: str, name: str) -> None:
-        """See to it that the LUN that a name stands for is taken back by nobody; `Busy` where that cannot be told yet."""
-        found = sorted(self._found(pattern, name), key=objects.age)
+    def take_back(self, made: Record) -> bool:
+        """Remove a LUN unless it is kept; return whether this call did."""
+        return self._change("DELETE", made, None, comment=f"!*{KEPT}") > 0
+
+    def keep(self, pattern: str, wanted: Base) -> None:
+        """See to it that the LUN that a name stands for is taken back by nobody; `Busy` where that cannot be told yet.
+
+        A member of a group that is not what was `wanted` is not kept: its call may still have to take it back, and is not hindered by
+        one that is refused.
+        """
+        self.keep_first(self._found(pattern, wanted.name), wanted)
+
+    def keep_first(self, found: Sequence[Record], wanted: Base | None) -> None:
+        """Do so among the LUNs of one name, read a moment before; with `wanted` None, no member of a group is kept."""
+        found = sorted(found, key=objects.age)
         if not found:
-            raise Busy(f"The LUN {name!r} was there a moment ago and is not now.")
+            raise Busy("A LUN of the name was there a moment ago and is not now.")
         first, *others = found
         if objects.is_kept(first) or not objects.is_described(first):
             return
+        if objects.moment(first) is not None and objects.base(first) != wanted:
+            return
+        name = objects.base(first).name
         if any(objects.text(first, "create_time") == objects.text(other, "create_time") for other in others):
             paths = " and ".join(objects.text(record, "name") for record in found)
             raise Busy(f"{paths} have one name and are of one moment; if that stays so, remove the one that is not used.")

@@ -33,10 +33,9 @@ from vendors.netapp.cluster import Cluster
 from vendors.netapp.copies import Copies
 from vendors.netapp.exports import Exports, Lifs
 from vendors.netapp.filedriver import OntapFilesDriver
-from vendors.netapp.groups import GroupSnapshots
 from vendors.netapp.hosts import Hosts
+from vendors.netapp.lungroups import LunGroups
 from vendors.netapp.luns import Luns
-from vendors.netapp.members import LunMembers
 from vendors.netapp.moments import Moments
 from vendors.netapp.names import Base
 from vendors.netapp.options import OntapOptions
@@ -67,7 +66,7 @@ class OntapDriver(Driver):
         self._exports = Exports(client, self._luns, self._hosts, self._lifs)
         self._copies = Copies(client, self._luns, self._pools)
         self._moments = Moments(client, self._pools)
-        self._groups = GroupSnapshots(self._moments, LunMembers(client, self._luns))
+        self._groups = LunGroups(client, self._luns, self._moments)
         self._cluster = Cluster(client)
 
     @property

@@ -1,4 +1,4 @@
-"""Snapshots of several volumes at one moment. Source: protocol sheet, sections 3.3, 3.8 and 3.10.
+"""Snapshots of several files at one moment; those of LUNs are `vendors.netapp.lungroups`. Source: protocol sheet, sections 3.3, 3.8 and 3.10.
 
 The members' snapshots are cloned out of one moment of their FlexVols, which is deleted then. Its name comes of the members', so that a
 repeat after a cut finds it and completes what it began, of the same moment.

@@ -257,7 +257,10 @@ class Luns:
         with self._pools.explaining(pool, needed):
             made = self._client.make(LUNS, body)
         if objects.value(made, "serial_number") is None:
-            (made,) = self._client.own(LUNS, name=str(body["name"]), fields=objects.LUN_FIELDS)
+            there = list(self._client.own(LUNS, name=str(body["name"]), fields=objects.LUN_FIELDS))
+            if not there:
+                raise Busy(f"The LUN {body['name']!r} was made and is not there any more.")
+            (made,) = there
         return self.places.remember(made)
 
     def _only(self, body: Record, pool: str, needed: int, pattern: str, several: bool) -> Record:
@@ -266,7 +269,7 @@ class Luns:
             made = self.made(body, pool, needed)
         except AlreadyExists:
             if several:
-                self._claims.keep(pattern, names.parse(str(body["name"]).rpartition("/")[2]).name)
+                self._claims.keep(pattern, names.parse(str(body["name"]).rpartition("/")[2]))
             raise
         if several:
             try:

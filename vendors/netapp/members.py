@@ -1,4 +1,4 @@
-"""LUNs and files as members of a group that gets snapshots of one moment. Source: protocol sheet, sections 3.3 and 3.10."""
+"""Files as members of a group that gets snapshots of one moment. Source: protocol sheet, sections 3.3 and 3.10."""
 
 from __future__ import annotations
 
@@ -7,69 +7,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from blockdrivers.driver import SnapshotSpec
-from blockdrivers.errors import AlreadyExists, NotFound
+from blockdrivers.errors import NotFound
 from blockdrivers.files.store import Entry, hanging, is_snapshot, parts
 from blockdrivers.model import Snapshot
-from vendors.netapp import names, objects
-from vendors.netapp.claims import LUNS
-from vendors.netapp.client import OntapClient, Record
 from vendors.netapp.groups import Members
-from vendors.netapp.luns import Luns
-from vendors.netapp.names import Base
 from vendors.netapp.shares import OntapShares
-
-
-@dataclass(frozen=True, slots=True)
-class LunMembers(Members[Record]):
-    """LUNs, by their records."""
-
-    client: OntapClient
-    luns: Luns
-
-    def look(self, specs: Sequence[SnapshotSpec]) -> tuple[Mapping[str, Record], Mapping[str, Record]]:
-        """GET storage/luns, one query for all."""
-        patterns = [names.volume_pattern(spec.source.name) for spec in specs]
-        patterns += [names.snapshot_pattern(spec.name) for spec in specs]
-        found = [
-            self.luns.places.remember(record)
-            for record in self.client.own(LUNS, name="|".join(patterns), fields=objects.LUN_FIELDS)
-        ]
-        sources = {str(objects.base(record)): record for record in found if objects.base(record).source is None}
-        return sources, {objects.base(record).name: record for record in found if objects.is_snapshot(record)}
-
-    def pool(self, member: Record) -> str:
-        """Return the FlexVol of the LUN's path."""
-        return objects.pool_of(member)
-
-    def source(self, snapshot: Record) -> str | None:
-        """Return what stands in the braces of its name."""
-        return objects.base(snapshot).source
-
-    def clone(self, moment: str, source: Record, spec: SnapshotSpec) -> Record:
-        """POST storage/luns with ``clone`` out of ``.snapshot``."""
-        pool, uuid = objects.pool_of(source), objects.text(source, "uuid")
-        body = {
-            "name": names.path(pool, Base(spec.name, spec.source.name)),
-            "comment": objects.snapshot_comment(uuid, spec.description),
-            "clone": {"source": {"name": f"/vol/{pool}/.snapshot/{moment}/{objects.base(source)}"}},
-            "space": {"guarantee": {"requested": False}},
-        }
-        return self.luns.made(body, pool, 0)
-
-    def remove(self, snapshot: Record) -> None:
-        """DELETE storage/luns/{uuid}."""
-        self.luns.remove(objects.text(snapshot, "uuid"))
-
-    def told(self, specs: Sequence[SnapshotSpec], made: Mapping[str, Record]) -> Sequence[Snapshot]:
-        """GET storage/luns, one query for all names."""
-        mine = {objects.text(record, "uuid") for record in made.values()}
-        pattern = "|".join(names.snapshot_pattern(spec.name) for spec in specs)
-        for record in self.client.own(LUNS, name=pattern, fields="name,uuid,location.logical_unit"):
-            if objects.base(record).name in made and objects.text(record, "uuid") not in mine:
-                for own in made.values():
-                    self.remove(own)
-                raise AlreadyExists(f"The array has a LUN {objects.text(record, 'name')!r}.")
-        return [objects.snapshot(made[spec.name]) for spec in specs]
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,11 +38,11 @@ FLEXVOL_FIELDS: Final = (
 NODE_FIELDS: Final = "name,model,serial_number,version,state,is_all_flash_optimized"
 
 COMMENT_LENGTH: Final = 254
-_SOURCE = re.compile(r"of=(?P<uuid>[0-9a-f-]{36});(?P<rest>.*)", re.DOTALL)
+_SOURCE = re.compile(r"of=(?P<uuid>[0-9a-f-]{36})(@(?P<moment>[0-9a-f-]{36}))?;(?P<rest>.*)", re.DOTALL)
 _RELEASED: Final = ";released"
 """Ends the comment of a LUN that has been taken out of its own QoS policy in order to be deleted."""
-DESCRIPTION_LENGTH: Final = COMMENT_LENGTH - len("of=") - 36 - len(";") - len(KEPT)
-"""What a comment has room for beside the source of a snapshot, and marks."""
+DESCRIPTION_LENGTH: Final = COMMENT_LENGTH - len("of=") - 36 - len("@") - 36 - len(";") - len(KEPT)
+"""What a comment has room for beside the source and the moment of a snapshot, and marks."""
 
 ISCSI_PORT: Final = 3260
 _NAA: Final = "600a0980"
@@ -115,6 +115,12 @@ def is_kept(record: Record) -> bool:
     return str(value(record, "comment", "")).endswith(KEPT)
 
 
+def moment(record: Record) -> str | None:
+    """Return which moment of a group a LUN is of; None for what was not taken with a group."""
+    match = _SOURCE.match(str(value(record, "comment", "")))
+    return match["moment"] if match else None
+
+
 def kept(comment: str) -> str:
     """Return the comment of a LUN that its maker may not take back any more."""
     return comment.removesuffix(KEPT) + KEPT
@@ -170,9 +176,9 @@ def released(description: str) -> str:
     return description + _RELEASED
 
 
-def snapshot_comment(source_id: str, description: str) -> str:
-    """Return the comment of a snapshot: whose it is, and the library's own description."""
-    return f"of={source_id};{description}"
+def snapshot_comment(source_id: str, description: str, moment: str | None = None) -> str:
+    """Return the comment of a snapshot: whose it is, of which moment of a group, and the library's own description."""
+    return f"of={source_id};{description}" if moment is None else f"of={source_id}@{moment};{description}"
 
 
 def snapshot(record: Record) -> Snapshot:

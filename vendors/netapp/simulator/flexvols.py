@@ -46,7 +46,8 @@ class FlexVols:
             ("GET", _SNAPSHOTS): self._list_snapshots,
             ("POST", _SNAPSHOTS): self._take,
             ("DELETE", _SNAPSHOTS): self._delete_many,
-            ("PATCH", f"{_SNAPSHOTS}/{{snapshot}}"): self._rename,
+            ("PATCH", _SNAPSHOTS): self._rename_many,
+            ("PATCH", f"{_SNAPSHOTS}/{{snapshot}}"): self._rename_one,
             ("DELETE", f"{_SNAPSHOTS}/{{snapshot}}"): self._delete_one,
             ("GET", GROUPS): lambda call: wire.listed(call, GROUPS, map(self._group, self._groups.values()), ("uuid", "name")),
             ("POST", GROUPS): self._create_group,
@@ -173,13 +174,22 @@ class FlexVols:
             raise Refusal(1638600, "The snapshot was not found.", 404, "uuid")
         return flexvol, flexvol.snapshots[call.ids[1]]
 
-    def _rename(self, call: Call) -> Response:
+    def _rename_one(self, call: Call) -> Response:
+        self._rename(call, *self._snapshot(call))
+        return wire.respond({})
+
+    def _rename_many(self, call: Call) -> Response:
+        flexvol = self.find(call.ids[0])
+        found = wire.matching(self._snapshot_records(flexvol), call.conditions)
+        for record in found:
+            self._rename(call, flexvol, flexvol.snapshots[str(record["uuid"])])
+        return wire.respond({"num_records": len(found)})
+
+    def _rename(self, call: Call, flexvol: FlexVol, snapshot: FlexSnapshot) -> None:
         wire.only(call.body, "name", "comment")
-        flexvol, snapshot = self._snapshot(call)
         name = wire.text(call.body, "name", snapshot.name)
         if name != snapshot.name:
             snapshot.name = self._checked(name, [flexvol])
-        return wire.respond({})
 
     def _delete_one(self, call: Call) -> Response:
         self._delete(*self._snapshot(call))
@@ -190,7 +200,8 @@ class FlexVols:
         found = wire.matching(self._snapshot_records(flexvol), call.conditions)
         for record in found:
             self._delete(flexvol, flexvol.snapshots[str(record["uuid"])])
-        return wire.respond({"num_records": len(found)})
+        told = [wire.project(record, ["uuid", "name"], ()) for record in found]
+        return wire.respond({"num_records": len(found)} | ({"records": told} if call.wants_records else {}))
 
     def _delete(self, flexvol: FlexVol, snapshot: FlexSnapshot) -> None:
         if snapshot.owners:

@@ -20,6 +20,7 @@ _LARGEST = 17_555_678_822_400
 _SMALLEST = 4096
 _LUN_PATH = re.compile(r"/vol/(?P<flexvol>[^/]+)/(?:\.snapshot/(?P<snapshot>[^/]+)/)?(?:(?P<qtree>[^/]+)/)?(?P<base>[^/]+)")
 _BASE = re.compile(r"[A-Za-z0-9._{}-]{1,254}")
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _EXPENSIVE = ("lun_maps", "movement", "copy", "status.mapped")
 _LONGEST_COMMENT = 254
 _TYPES = "aix, hpux, hyper_v, linux, netware, openvms, solaris, solaris_efi, vmware, windows, windows_2008, windows_gpt, xen"
@@ -108,7 +109,7 @@ class Luns:
         return [lun for lun in self._state.volumes.values() if lun.pool_id == flexvol.pool_id]
 
     def state_dump(self) -> list[Record]:
-        """Return the LUNs for the state dump; in comments, names stand for uuids."""
+        """Return the LUNs for the state dump; in comments, names stand for uuids, and a dash for those of nothing that is there."""
         return [
             {
                 "uuid": lun.id,
@@ -126,7 +127,7 @@ class Luns:
     def _readable(self, comment: str) -> str:
         for lun in self._state.volumes.values():
             comment = comment.replace(lun.id, lun.name)
-        return comment
+        return _UUID.sub("-", comment)
 
     def _transfers(self, lun: Volume) -> Record:
         now, found = self._state.clock(), Record()
