@@ -23,6 +23,7 @@ from blockdrivers.files.store import (
     by_volume,
     hanging,
     is_draft,
+    is_hung,
     is_note,
     is_snapshot,
     is_taken,
@@ -112,13 +113,11 @@ class FilesDriver(Driver):
         found = [
             entry for entry in self._store.entries(volume.pool, [hanging("*", volume.name)]) if parts(entry)[1] == volume.name
         ]
-        users = [parts(entry)[0] for entry in found if is_use(entry) or is_snapshot(entry)]
+        users = [parts(entry)[0] for entry in found if is_hung(entry)]
         if users:
             self._places.put_back(away)
             raise InUse(f"Volume {volume.name!r} is used by {', '.join(users)} and was not deleted.")
-        for entry in found:
-            if is_note(entry, MOVE):
-                self._places.remove(entry.pool, entry.name)
+        self._places.stop_moves(found)
         undo = self._before_removal(volume)
         try:
             self._store.delete(volume.pool, away.name)
@@ -191,15 +190,9 @@ class FilesDriver(Driver):
             raise StaleReference(f"File {spec.source.name!r} is not where it was seen last.")
         if name not in there:
             raise StaleReference(f"Snapshot {spec.name!r} was there a moment ago and is not now.")
-        self._hold(pool, there.values())
+        self._places.stop_moves(there.values())
         self._places.remember(made)
         return made
-
-    def _hold(self, pool: str, there: Iterable[Entry]) -> None:
-        """Have a volume that is used stay where it is: its copy elsewhere is not as good any more."""
-        for entry in there:
-            if is_note(entry, MOVE):
-                self._places.remove(pool, entry.name)
 
     def get_snapshot(self, name: str) -> Snapshot:
         """Return the file whose name begins so."""
@@ -263,7 +256,7 @@ class FilesDriver(Driver):
             self._places.remove(pool, note)
             self._places.forget(source.name)
             raise StaleReference(f"File {source.name!r} is not where it was seen last.")
-        self._hold(pool, there.values())
+        self._places.stop_moves(there.values())
         key, addresses = (pool, host_name, host.addresses), _addresses(host.addresses)
         if key not in self._admitted or host_name not in there or there[host_name].target != addresses:
             # First what is to be let in, so that whoever removes the host knows.
@@ -329,11 +322,10 @@ class FilesDriver(Driver):
         self._rename_hanging(self._store.entries(volume.pool, [hanging("*", volume.name)]), name)
         return self.get_volume(name)
 
-    def _rename_hanging(self, others: Iterable[Entry], volume: str) -> None:
+    def _rename_hanging(self, others: Sequence[Entry], volume: str) -> None:
+        self._places.stop_moves(others)
         for entry in others:
-            if is_note(entry, MOVE):
-                self._places.remove(entry.pool, entry.name)
-            elif is_use(entry) or is_snapshot(entry):
+            if is_hung(entry):
                 self._forget_snapshot(parts(entry)[0])
                 with suppress(NotFound):
                     self._store.rename(entry.pool, entry.name, hanging(parts(entry)[0], volume))

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from blockdrivers.errors import Ambiguous, BlockDriversError, Busy, DeadlineExceeded, InUse, NotFound, Unreachable
 from blockdrivers.files.drafts import Drafts, caller, draft_of, not_taken_away
 from blockdrivers.files.places import Places
-from blockdrivers.files.store import FROM, GONE, LEAVING, MOVE, Entry, FileStore, hanging, is_note, is_snapshot, is_use, parts
+from blockdrivers.files.store import FROM, GONE, LEAVING, MOVE, Entry, FileStore, hanging, is_hung, is_note, parts
 from blockdrivers.model import Volume
 
 _OPEN = (Ambiguous, Unreachable, DeadlineExceeded)
@@ -73,10 +73,8 @@ class Moves:
             found = self._commit(volume, source, copy, names)
         if not self._places.settle(Entry(names.gone, source.pool, qos_id=source.qos_id), pool):
             raise Busy(f"Somebody has taken the copy of {volume.name!r} away before it had moved.")
-        for entry in found:
-            if is_note(entry, MOVE):
-                # Of another move, that was cut off, or has come to nothing by this one.
-                self._places.remove(source.pool, entry.name)
+        # Others, which were cut off, or have come to nothing by this one.
+        self._places.stop_moves(found)
 
     def _commit(self, volume: Volume, source: Entry, copy: Entry, names: _Names) -> Sequence[Entry]:
         """Take the volume's name away, look whether the copy is as good as it still, and say that the volume has moved; return what hung on it."""
@@ -99,7 +97,7 @@ class Moves:
 
     def _unused(self, source: Entry, found: Iterable[Entry]) -> None:
         """Refuse what is used, or has snapshots."""
-        hung = [entry for entry in found if parts(entry)[1] == source.name and (is_use(entry) or is_snapshot(entry))]
+        hung = [entry for entry in found if parts(entry)[1] == source.name and is_hung(entry)]
         if hung:
             users = ", ".join(parts(entry)[0] for entry in hung)
             raise InUse(f"Volume {source.name!r} is used by {users}, and files move only while nothing hangs on them.")

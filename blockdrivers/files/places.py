@@ -18,10 +18,10 @@ from blockdrivers.files.store import (
     Entry,
     FileStore,
     hanging,
+    is_hung,
     is_note,
     is_snapshot,
     is_taken,
-    is_use,
     parts,
     volume_of,
 )
@@ -53,8 +53,7 @@ class Places:
             if mine is not None and mine.target is None:
                 self._wind_up(found.values(), name)
                 self.remember(mine)
-                hung = [entry for entry in found.values() if is_snapshot(entry) or is_use(entry)]
-                return mine, [entry for entry in hung if parts(entry)[1] == name]
+                return mine, [entry for entry in found.values() if is_hung(entry) and parts(entry)[1] == name]
         self.forget(name)
         raise NotFound(f"There is no file {name!r} on any share.")
 
@@ -177,6 +176,12 @@ class Places:
                     self.settle(gone)
             self.remove(origin, hanging(MOVE + tag, name))
             self.remove(entry.pool, entry.name)
+
+    def stop_moves(self, there: Iterable[Entry]) -> None:
+        """Remove the notes of moves: what was copied until now is not as good as the volume any more."""
+        for entry in there:
+            if is_note(entry, MOVE):
+                self.remove(entry.pool, entry.name)
 
     def gone(self, name: str, error: NotFound) -> Exception:
         """Return that error where a volume has gone; it may be back, or have been away for a moment only."""

@@ -159,6 +159,11 @@ def is_use(entry: Entry) -> bool:
     return entry.target is not None and _OF.fullmatch(entry.name) is not None and not is_note(entry, MOVE, FROM)
 
 
+def is_hung(entry: Entry) -> bool:
+    """Tell whether an entry hangs on a volume, which is not deleted or moved then: its snapshot, or a host's use of it."""
+    return is_use(entry) or is_snapshot(entry)
+
+
 def is_taken(entry: Entry, *marks: str) -> bool:
     """Tell whether a file is a volume whose name somebody has taken away, to delete or to move it; `marks` say how."""
     return (
@@ -184,6 +189,6 @@ def by_volume(entries: Iterable[Entry]) -> Mapping[str, Sequence[Entry]]:
     found: dict[str, list[Entry]] = {}
     for entry in entries:
         volume = parts(entry)[1]
-        if volume is not None and (is_snapshot(entry) or is_use(entry)):
+        if volume is not None and is_hung(entry):
             found.setdefault(volume, []).append(entry)
     return found

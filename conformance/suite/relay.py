@@ -70,13 +70,14 @@ class Relay:
             server.settimeout(None)
             for end, other in ((client, server), (server, client)):
                 end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                ready.register(end, selectors.EVENT_READ, other)
+                ready.register(end, selectors.EVENT_READ, (end, other))
             while True:
                 for key, _ in ready.select():
-                    data = key.fileobj.recv(_CHUNK)  # type: ignore[union-attr]
+                    end, other = key.data
+                    data = end.recv(_CHUNK)
                     if not data:
                         return
-                    key.data.sendall(data)
+                    other.sendall(data)
 
 
 def _is_own(address: str) -> bool:

@@ -13,13 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from blockdrivers import deadline
 from blockdrivers.backend import Backend
 from blockdrivers.errors import BlockDriversError
-from blockdrivers.model import GiB, Host
+from blockdrivers.model import Export, GiB, Host, Protocol, Snapshot, Volume
 from tests.integration.test_netapp import Lab as Ontap
 from tests.integration.test_nfs_shares import Shares
-from tests.integration.test_one_id import Turns, named
+from tests.integration.test_one_id import named
+from tests.integration.turns import Turns, hurry
 
 HOST = Host("cmp01", addresses=("192.0.2.1",))
 RACES = int(os.environ.get("ONE_ID_RACES", "40"))
@@ -101,17 +101,7 @@ class Lab:
             except BlockDriversError as refused:
                 outcomes[number] = refused
 
-        threads = [self.turns.begin(CALLERS[number], partial(run, number)) for number in range(len(calls))]
-        waiting = [number for number in range(len(calls)) if not self.turns.let(CALLERS[number], 0)]
-        for step in count():
-            if not waiting:
-                break
-            assert step < 1000, "the calls do not end"
-            number = choose(step, waiting)
-            if self.turns.let(CALLERS[number], 1):
-                waiting.remove(number)
-        for thread in threads:
-            thread.join(60)
+        self.turns.take({CALLERS[number]: partial(run, number) for number in range(len(calls))}, choose)
         self.turns = Turns()
         return outcomes
 
@@ -234,14 +224,29 @@ class OnOntap(Lab):
 
 @pytest.fixture(params=["shares", "ontap"])
 def lab(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lab]:
-    real = deadline.time.sleep
-    monkeypatch.setattr(deadline.time, "sleep", lambda seconds: real(min(seconds, 0.001)))
+    hurry(monkeypatch)
     with ExitStack() as stack:
         yield OnShares(stack, tmp_path, monkeypatch) if request.param == "shares" else OnOntap(stack, monkeypatch)
 
 
 def told(outcome: object) -> bool:
     return not isinstance(outcome, BlockDriversError)
+
+
+def export(array: Backend) -> Export:
+    return array.export("v", HOST, Protocol.NFS)
+
+
+def snapshot(array: Backend) -> Snapshot:
+    return array.create_snapshot("s", "v")
+
+
+def delete(array: Backend) -> None:
+    array.delete_volume("v")
+
+
+def give_up(array: Backend) -> Volume:
+    return array.unmanage_volume("v", "old.img")
 
 
 def notes(lab: Lab) -> list[str]:

@@ -6,7 +6,7 @@ import pytest
 
 from blockdrivers.errors import AlreadyExists, InUse, InvalidRequest, NotFound
 from blockdrivers.model import Dependant, GiB, Protocol, Qos
-from tests.integration.filelab import HOST, LONGEST, Lab, lab, notes, told
+from tests.integration.filelab import HOST, LONGEST, Lab, delete, export, give_up, lab, notes, snapshot, told
 
 __all__ = ["lab"]
 
@@ -81,14 +81,6 @@ def test_a_volume_changes_its_provisioning_where_it_is(lab):
 # What it meets
 
 
-def export(array):
-    return array.export("v", HOST, Protocol.NFS)
-
-
-def snapshot(array):
-    return array.create_snapshot("s", "v")
-
-
 @pytest.mark.parametrize("use", [export, snapshot])
 def test_a_volume_that_is_used_meanwhile_stays_or_is_used_where_it_has_gone(lab, use):
     for (used, moved), order in race(lab, use, moving(lab)):
@@ -154,14 +146,14 @@ def test_a_volume_is_found_and_listed_wherever_it_is(lab, look, home):
 
 
 def test_a_volume_that_is_deleted_meanwhile_is_gone_everywhere(lab):
-    for (deleted, moved), order in race(lab, lambda array: array.delete_volume("v"), moving(lab)):
+    for (deleted, moved), order in race(lab, delete, moving(lab)):
         assert told(deleted), f"{order}: {deleted!r}"
         assert told(moved) or isinstance(moved, NotFound), f"{order}: {moved!r}"
         assert lab.names() == [], f"{order}: {lab.names()}"
 
 
 def test_a_volume_that_is_given_up_meanwhile_is_whole(lab):
-    for (given, moved), order in race(lab, lambda array: array.unmanage_volume("v", "old.img"), moving(lab)):
+    for (given, moved), order in race(lab, give_up, moving(lab)):
         assert told(given), f"{order}: {given!r}"
         assert told(moved) or isinstance(moved, NotFound), f"{order}: {moved!r}"
         assert lab.names() == ["old.img"], f"{order}: {lab.names()}"
@@ -197,7 +189,7 @@ def test_three_at_once(lab):
         assert lab.any.list_exports("v") == [used], f"{order}: {lab.names()}"
         assert len(lab.where()) == 1, f"{order}: {lab.names()}"
         assert list(lab.any.sweep()) == [], f"{order}: {lab.names()}"
-    for (deleted, moved, made), order in race(lab, lambda array: array.delete_volume("v"), moving(lab), make):
+    for (deleted, moved, made), order in race(lab, delete, moving(lab), make):
         assert told(deleted), f"{order}: {deleted!r}"
         assert told(moved) or isinstance(moved, NotFound), f"{order}: {moved!r}"
         there = lab.where()

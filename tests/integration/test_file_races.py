@@ -9,26 +9,10 @@ from __future__ import annotations
 import pytest
 
 from blockdrivers.errors import AlreadyExists, InUse, NotFound
-from blockdrivers.model import Dependant, GiB, Protocol, Qos
-from tests.integration.filelab import HOST, LONGEST, RACES, lab, notes, told
+from blockdrivers.model import Dependant, GiB, Qos
+from tests.integration.filelab import LONGEST, RACES, delete, export, give_up, lab, notes, snapshot, told
 
 __all__ = ["lab"]
-
-
-def export(array):
-    return array.export("v", HOST, Protocol.NFS)
-
-
-def delete(array):
-    return array.delete_volume("v")
-
-
-def snapshot(array):
-    return array.create_snapshot("s", "v")
-
-
-def give_up(array):
-    return array.unmanage_volume("v", "old.img")
 
 
 @pytest.mark.parametrize("deletions", [1, 2])

@@ -18,12 +18,11 @@ from types import MappingProxyType
 
 import pytest
 
-from blockdrivers import deadline
 from blockdrivers.backend import Backend
 from blockdrivers.errors import AlreadyExists, BlockDriversError, NotFound, OutOfSpace
 from blockdrivers.model import GiB, Snapshot
 from tests.integration.test_netapp import Lab as Ontap
-from tests.integration.test_one_id import Turns
+from tests.integration.turns import Turns, hurry
 from vendors.netapp.simulator import luns
 from vendors.netapp.simulator.luns import no_space
 
@@ -163,17 +162,9 @@ class Lab:
                 del self.lives[CALLERS[number]]
                 run(number)
 
-        threads = [self.turns.begin(CALLERS[number], partial(run, number)) for number in range(len(calls))]
-        waiting = [number for number in range(len(calls)) if not self.turns.let(CALLERS[number], 0)]
-        for step in count():
-            if not waiting:
-                break
-            assert step < 1000, "the calls do not end"
-            number = choose(waiting)
-            if self.turns.let(CALLERS[number], 1):
-                waiting.remove(number)
-        for thread in threads:
-            thread.join(60)
+        self.turns.take(
+            {CALLERS[number]: partial(run, number) for number in range(len(calls))}, lambda _, waiting: choose(waiting)
+        )
         self.turns = Turns()
         return outcomes
 
@@ -238,8 +229,7 @@ class Lab:
 
 @pytest.fixture
 def lab(monkeypatch: pytest.MonkeyPatch) -> Iterator[Lab]:
-    real = deadline.time.sleep
-    monkeypatch.setattr(deadline.time, "sleep", lambda seconds: real(min(seconds, 0.001)))
+    hurry(monkeypatch)
     with ExitStack() as stack:
         yield Lab(stack)
 

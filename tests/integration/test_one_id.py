@@ -9,20 +9,19 @@ from __future__ import annotations
 
 import os
 import random
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from itertools import permutations, product
 
 import pytest
 
-from blockdrivers import deadline
 from blockdrivers.backend import Backend
 from blockdrivers.errors import AlreadyExists
 from blockdrivers.model import GiB, Volume
 from tests.integration.test_netapp import Lab as Ontap
 from tests.integration.test_nfs_shares import Shares
+from tests.integration.turns import Turns, hurry
 from vendors.netapp.simulator import luns
 
 CALLERS = ("first", "second", "other")
@@ -40,56 +39,6 @@ KNOWN = (
     (("other", "first", "second"), (3, 2, 0), ("second", "other", "first")),
 )
 """Orders in which something went wrong once, or nearly did."""
-
-
-class Turns:
-    """Lets callers take one step each, in the order that a test wants."""
-
-    def __init__(self) -> None:
-        self._changed = threading.Condition()
-        self._waiting: set[str] = set()
-        self._ended: set[str] = set()
-        self._may: dict[str, int] = {}
-
-    def step(self, caller: str) -> None:
-        """Wait for the next turn; callers that do not take turns are let through."""
-        with self._changed:
-            if caller not in self._may:
-                return
-            self._waiting.add(caller)
-            self._changed.notify_all()
-            assert self._changed.wait_for(lambda: self._may.get(caller, 1) > 0, 60)
-            self._waiting.discard(caller)
-            self._may[caller] = self._may.get(caller, 1) - 1
-
-    def begin(self, caller: str, call: Callable[[], None]) -> threading.Thread:
-        self._may[caller] = 0
-
-        def run() -> None:
-            try:
-                call()
-            finally:
-                with self._changed:
-                    self._ended.add(caller)
-                    self._changed.notify_all()
-
-        thread = threading.Thread(target=run)
-        thread.start()
-        return thread
-
-    def let(self, caller: str, steps: int) -> bool:
-        """Let a caller take so many steps; return whether it has ended."""
-        for _ in range(steps):
-            with self._changed:
-                assert self._changed.wait_for(lambda: caller in self._waiting | self._ended, 60)
-                if caller in self._ended:
-                    return True
-                self._waiting.discard(caller)
-                self._may[caller] += 1
-                self._changed.notify_all()
-        with self._changed:
-            assert self._changed.wait_for(lambda: caller in self._waiting | self._ended, 60)
-            return caller in self._ended
 
 
 class Lab:
@@ -193,8 +142,7 @@ def on_shares(folder, monkeypatch) -> Iterator[Lab]:
 
 @pytest.fixture(params=["luns", "luns-of-one-second", "files", "shares"])
 def lab(request, tmp_path, monkeypatch):
-    real = deadline.time.sleep
-    monkeypatch.setattr(deadline.time, "sleep", lambda seconds: real(min(seconds, 0.001)))
+    hurry(monkeypatch)
     if request.param == "luns-of-one-second":
         monkeypatch.setattr(luns, "now_text", lambda: "2026-11-28T12:00:00+00:00")
     kinds = {

@@ -17,8 +17,7 @@ from blockdrivers.naming import Kind, kind_of
 from vendors.netapp import qos
 from vendors.netapp.client import OntapClient
 from vendors.netapp.cluster import Cluster
-from vendors.netapp.groups import GroupSnapshots
-from vendors.netapp.members import FileMembers
+from vendors.netapp.filegroups import FileGroups
 from vendors.netapp.moments import Moments
 from vendors.netapp.options import OntapOptions
 from vendors.netapp.pools import Pools
@@ -41,7 +40,7 @@ class OntapFilesDriver(FilesDriver):
         self._shares = OntapShares(client, options, self._pools)
         super().__init__(self._shares)
         self._moments = Moments(client, self._pools)
-        self._groups = GroupSnapshots(self._moments, FileMembers(self._shares, self._take_snapshot, self._snapshot))
+        self._groups = FileGroups(self._moments, self._shares, self._take_snapshot)
 
     @property
     def capabilities(self) -> Capabilities:
@@ -101,7 +100,7 @@ class OntapFilesDriver(FilesDriver):
 
     def create_group_snapshot(self, specs: Sequence[SnapshotSpec]) -> Sequence[Snapshot]:
         """Clones out of one moment of the FlexVols (sheet, 3.8 and 3.10)."""
-        return self._groups.take(specs)
+        return [self._snapshot(taken) for taken in self._groups.take(specs)]
 
     def _before_removal(self, volume: Volume) -> Callable[[], None]:
         """DELETE a policy of the volume's name, also one that a cut-off call has taken the file out of."""

@@ -249,7 +249,7 @@ def _admission(rule: Record) -> Admission:
         # The server cannot tell a client's reads from its writes here: where either is the anonymous user's, both are.
         squash = Squash.EVERYBODY
     return Admission(
-        networks=tuple(str(network) for network in networks if network.version == 4),  # noqa: PLR2004 - of IP
+        networks=tuple(str(network) for network in networks if isinstance(network, ipaddress.IPv4Network)),
         access=(Access.WRITE if _lets_in(writes) else Access.READ) if _lets_in(reads) else Access.NOTHING,
         squash=squash,
         anonymous=int(rule["anonymous_user"]),
