@@ -94,6 +94,26 @@ def test_a_volume_that_is_used_meanwhile_stays_or_is_used_where_it_has_gone(lab,
         assert list(lab.any.sweep()) == [], f"{order}: {lab.names()}"
 
 
+@pytest.mark.parametrize("lab", ["ontap"], indirect=True)
+@pytest.mark.parametrize("other", ["move", "delete"])
+def test_a_group_is_taken_of_a_volume_whose_name_is_away(lab, other):
+    def group(array):
+        return array.create_group_snapshot({"v": "s", "w": "t"})
+
+    def before():
+        lab.any.create_volume("w", GiB, lab.b)
+
+    for (taken, gone), order in race(lab, group, moving(lab) if other == "move" else delete, before=before):
+        if told(taken):
+            assert lab.any.get_volume("v").dependants == {Dependant.SNAPSHOT}, f"{order}: {lab.names()}"
+            assert isinstance(gone, InUse) or (other == "move" and told(gone)), f"{order}: {gone!r}"
+        else:
+            assert other == "delete", f"{order}: {taken!r}"
+            assert isinstance(taken, NotFound), f"{order}: {taken!r}"
+            assert lab.names() == ["bdvl-w"], f"{order}: {lab.names()}"
+        assert list(lab.any.sweep()) == [], f"{order}: {lab.any.sweep()}"
+
+
 def test_what_a_host_writes_meanwhile_moves_too(lab):
     def written(array):
         export(array)
@@ -242,6 +262,16 @@ def test_a_volume_whose_move_is_cut_off_is_used(lab, use):
             assert used.location.endswith(f"/{lab.where()[0]}/bdvl-v"), f"{steps}: {used}, and it is in {lab.where()}"
         list(lab.any.sweep(remove=True))
         assert len(notes(lab)) == 1, f"{steps}: {lab.names()}"
+
+
+@pytest.mark.parametrize("lab", ["ontap"], indirect=True)
+def test_a_group_is_taken_of_a_volume_whose_move_is_cut_off(lab):
+    for steps in over_every_step(lab):
+        lab.any.create_volume("w", GiB, lab.b)
+        taken = lab.backends["second"].create_group_snapshot({"v": "s", "w": "t"})
+        assert [snapshot.volume_id for snapshot in taken] == ["v", "w"], f"{steps}: {taken}"
+        list(lab.any.sweep(remove=True))
+        assert len(notes(lab)) == 2, f"{steps}: {lab.names()}"
 
 
 def test_a_volume_whose_move_is_cut_off_is_looked_for_swept_given_up_and_deleted(lab):

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from blockdrivers.driver import Capabilities, NameRules, SnapshotSpec
-from blockdrivers.errors import NotFound
+from blockdrivers.errors import NotFound, StaleReference
 from blockdrivers.files import FilesDriver
 from blockdrivers.model import GiB, Leftover, Pool, Port, Protocol, Qos, Snapshot, SystemFacts, Volume
 from blockdrivers.naming import Kind, kind_of
@@ -100,7 +100,12 @@ class OntapFilesDriver(FilesDriver):
 
     def create_group_snapshot(self, specs: Sequence[SnapshotSpec]) -> Sequence[Snapshot]:
         """Clones out of one moment of the FlexVols (sheet, 3.8 and 3.10)."""
-        return [self._snapshot(taken) for taken in self._groups.take(specs)]
+        try:
+            return [self._snapshot(taken) for taken in self._groups.take(specs)]
+        except NotFound as gone:
+            for spec in specs:
+                self._places.find(spec.source.name)
+            raise StaleReference("A volume of the group was away for a moment.") from gone
 
     def _before_removal(self, volume: Volume) -> Callable[[], None]:
         """DELETE a policy of the volume's name, also one that a cut-off call has taken the file out of."""

@@ -6,7 +6,7 @@ repeat after a cut finds it and completes what it began, of the same moment.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Final
 
@@ -20,6 +20,7 @@ from blockdrivers.errors import (
     LimitReached,
     NotFound,
     OutOfSpace,
+    StaleReference,
     VendorError,
 )
 from blockdrivers.files.store import Entry, hanging, is_snapshot, parts
@@ -59,7 +60,7 @@ class FileGroups:
             raise AlreadyExists("Every snapshot of the group exists.")
         self._moments.take(helper, pools, anew=not taken)
         made = dict(taken)
-        with self._undoing(helper, pools, made):
+        with self._undoing(helper, pools, taken, made):
             for spec in specs:
                 if spec.name not in made:
                     made[spec.name] = self._clone(helper, sources[spec.source.name], spec)
@@ -93,16 +94,27 @@ class FileGroups:
         return self._publish(source.pool, spec, clone)
 
     @contextmanager
-    def _undoing(self, helper: str, pools: Sequence[str], made: Mapping[str, Entry]) -> Iterator[None]:
-        """Where one member cannot have its snapshot, leave none."""
+    def _undoing(
+        self, helper: str, pools: Sequence[str], taken: Mapping[str, Entry], made: Mapping[str, Entry]
+    ) -> Iterator[None]:
+        """Where one member cannot have its snapshot, leave none; where its volume has gone or moved, none of this call's."""
         try:
             yield
         except _DEFINITE:
-            for member in made.values():
-                with suppress(NotFound):
-                    self._shares.delete(member.pool, member.name)
+            self._remove(made.values())
             self._moments.discard(helper, pools)
             raise
+        except (NotFound, StaleReference):
+            # What was there may be another call's for the same group, who has been told of it.
+            self._remove(member for name, member in made.items() if name not in taken)
+            if not taken:
+                self._moments.discard(helper, pools)
+            raise
+
+    def _remove(self, members: Iterable[Entry]) -> None:
+        for member in members:
+            with suppress(NotFound):
+                self._shares.delete(member.pool, member.name)
 
 
 def _helper(specs: Sequence[SnapshotSpec]) -> str:
