@@ -29,6 +29,9 @@ from vendors.huawei.client import Object
 SECTOR: Final = 512
 """Bytes in the unit of every capacity on this wire."""
 
+DESCRIPTION_LENGTH: Final = 255
+"""Bytes that a description holds."""
+
 ISCSI_PORT: Final = 3260
 
 _INVALID_CAPACITY: Final = 2**64 - 1

@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 from blockdrivers.deadline import wait_until
-from blockdrivers.errors import AlreadyExists, Busy, LicenceMissing, NotFound, VendorError
+from blockdrivers.errors import AlreadyExists, Busy, NotFound, VendorError
 from blockdrivers.model import MiB, Qos, Volume
 from vendors.huawei import objects
 from vendors.huawei.client import Object, OceanStorClient
+from vendors.huawei.facts import Facts
 from vendors.huawei.objects import Running, Type
-
-FEATURE: Final = "SmartQoS"
+from vendors.huawei.refusals import QOS, Refusals
 
 _READ, _WRITE, _BOTH = "0", "1", "2"
 _IO_TYPE: Final[Mapping[str, str]] = {"read": _READ, "write": _WRITE, "total": _BOTH}
 _PREFIX: Final = {io_type: prefix for prefix, io_type in _IO_TYPE.items()}
 _LOWER: Final = {"min_iops": "MINIOPS", "min_bytes_sec": "MINBANDWIDTH", "max_latency_us": "LATENCY"}
 _HIGH_PRIORITY, _NORMAL_PRIORITY = "3", "1"
-_USABLE_LICENCES: Final = frozenset({"1", "2"})
 _ALWAYS: Final = {
     "CLASSTYPE": "1",
     "SCHEDULEPOLICY": "2",
@@ -35,9 +34,10 @@ _ALWAYS: Final = {
 class Policies:
     """The QoS policies of an array."""
 
-    def __init__(self, client: OceanStorClient, latency_step_us: int) -> None:
+    def __init__(self, client: OceanStorClient, facts: Facts, refusals: Refusals) -> None:
         self._client = client
-        self._latency_step_us = latency_step_us
+        self._facts = facts
+        self._refusals = refusals
 
     def read(self, volume: Volume) -> Qos:
         """Return the limits in force on a volume; a policy that is not active limits nothing."""
@@ -109,7 +109,7 @@ class Policies:
             self._clear_the_name(name, volume, taken)
             raise Busy(f"A QoS policy {name!r} was left by an earlier call and has been removed.") from taken
         except VendorError as refused:
-            raise self._without_licence(refused) from refused
+            raise self._refusals.without_licence(refused, QOS) from refused
         self._activate(objects.text(made, "ID"))
 
     def _clear_the_name(self, name: str, volume: Volume, taken: AlreadyExists) -> None:
@@ -118,16 +118,6 @@ class Policies:
             raise VendorError(f"The QoS policy {name!r} holds other LUNs; remove it on the array.") from taken
         if stray is not None:
             self.delete(objects.text(stray, "ID"))
-
-    def _without_licence(self, refused: VendorError) -> Exception:
-        if licences(self._client).get(FEATURE, True):
-            return refused
-        return LicenceMissing(
-            f"The array has no licence for {FEATURE}; install one or leave the limits out.",
-            request=refused.request,
-            vendor_code=refused.vendor_code,
-            vendor_text=refused.vendor_text,
-        )
 
     def _activate(self, policy_id: str, *, enable: bool = True) -> None:
         self._client.put(f"ioclass/active/{policy_id}", {"TYPE": int(Type.QOS_POLICY), "ID": policy_id, "ENABLESTATUS": enable})
@@ -161,13 +151,7 @@ class Policies:
     def _unit(self, key: str) -> int:
         if key.endswith("bytes_sec"):
             return MiB
-        return self._latency_step_us if key == "max_latency_us" else 1
-
-
-def licences(client: OceanStorClient) -> dict[str, bool]:
-    """Return feature -> usable (sheet, section 3.1)."""
-    features: list[Mapping[str, Any]] = client.read("license/feature") or []
-    return {name: str(state) in _USABLE_LICENCES for feature in features for name, state in feature.items()}
+        return self._facts.generation.qos.latency_step_us if key == "max_latency_us" else 1
 
 
 def _members(policy: Object, attribute: str = "LUNLIST") -> list[str]:

@@ -10,7 +10,6 @@ from blockdrivers.errors import InUse, NotFound
 from blockdrivers.model import Leftover, VolumeState
 from blockdrivers.naming import Kind, kind_of
 from vendors.huawei import objects
-from vendors.huawei.client import OceanStorClient
 from vendors.huawei.copies import FullCopy, Migration
 from vendors.huawei.mapping import Mapping
 from vendors.huawei.qos import Policies
@@ -20,7 +19,6 @@ from vendors.huawei.qos import Policies
 class Sweeper:
     """Finds leftovers, copies before what they hold on to, and removes them one by one."""
 
-    client: OceanStorClient
     driver: Driver
     mapping: Mapping
     copies: FullCopy
