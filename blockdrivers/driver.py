@@ -154,6 +154,9 @@ class Capabilities:
     """Whether several processes may work on the array at the same time; one after the other they always may."""
     serial_clones: bool = False
     """Whether a volume is the source of one clone at a time, and the array does not guard that: `Backend` lets others wait."""
+    serial_snapshots: bool = False
+    """Whether two calls for a snapshot of one id at once, one of them for a group, could end with members of two moments: `Backend` lets
+    one wait."""
     max_lun: int = 255
     replication: bool = False
     """Whether the copies of a volume on other arrays can be told; they are made and ended elsewhere."""

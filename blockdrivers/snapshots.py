@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 
 from blockdrivers import checks, compare, naming, reconcile
@@ -26,14 +27,15 @@ class Snapshots(Lookups):
             spec = self._snapshot_spec(snapshot_id, volume_id)
             if not self._driver_capabilities().find_snapshots:
                 return self._persist(lambda: self._take_unseen(spec, snapshot_id, volume_id))
-            snapshot = reconcile.make(
-                patience=self._patience,
-                make=lambda: self._driver.create_snapshot(replace(spec, source=self._references.of(spec.source.name))),
-                find=lambda: self._driver.get_snapshot(spec.name),
-                differences=lambda found: compare.snapshot(spec, snapshot_id, found),
-                complete=lambda found: found.ready,
-                what=f"Snapshot {snapshot_id!r}",
-            )
+            with self._alone_with([spec.name]):
+                snapshot = reconcile.make(
+                    patience=self._patience,
+                    make=lambda: self._driver.create_snapshot(replace(spec, source=self._references.of(spec.source.name))),
+                    find=lambda: self._driver.get_snapshot(spec.name),
+                    differences=lambda found: compare.snapshot(spec, snapshot_id, found),
+                    complete=lambda found: found.ready,
+                    what=f"Snapshot {snapshot_id!r}",
+                )
             return replace(snapshot, snapshot_id=snapshot_id, volume_id=volume_id)
 
     def create_group_snapshot(self, members: Mapping[str, str], *, timeout: float | None = None) -> Sequence[Snapshot]:
@@ -50,16 +52,17 @@ class Snapshots(Lookups):
             checks.supported(self._driver_capabilities().group_snapshots, "take snapshots of a group at one moment")
             checks.distinct(members)
             specs = [self._snapshot_spec(snapshot_id, volume_id) for volume_id, snapshot_id in members.items()]
-            taken = reconcile.make(
-                patience=self._patience,
-                make=lambda: self._driver.create_group_snapshot(
-                    [replace(spec, source=self._references.of(spec.source.name)) for spec in specs]
-                ),
-                find=lambda: [self._driver.get_snapshot(spec.name) for spec in specs],
-                differences=lambda found: compare.snapshots(specs, list(members.values()), found),
-                complete=lambda found: all(snapshot.ready for snapshot in found),
-                what="Group snapshot",
-            )
+            with self._alone_with(spec.name for spec in specs):
+                taken = reconcile.make(
+                    patience=self._patience,
+                    make=lambda: self._driver.create_group_snapshot(
+                        [replace(spec, source=self._references.of(spec.source.name)) for spec in specs]
+                    ),
+                    find=lambda: [self._driver.get_snapshot(spec.name) for spec in specs],
+                    differences=lambda found: compare.snapshots(specs, list(members.values()), found),
+                    complete=lambda found: all(snapshot.ready for snapshot in found),
+                    what="Group snapshot",
+                )
             pairs = zip(taken, members.items(), strict=True)
             return [replace(snap, snapshot_id=snapshot_id, volume_id=volume_id) for snap, (volume_id, snapshot_id) in pairs]
 
@@ -125,6 +128,15 @@ class Snapshots(Lookups):
 
             with self._locks.lock(self._lock_name(self._volume_name(volume_id))):
                 return self._persist(revert)
+
+    @contextmanager
+    def _alone_with(self, names: Iterable[str]) -> Iterator[None]:
+        """Hold the locks of these snapshots where calls for them could mix; everybody takes them in one order, so that nobody waits for ever."""
+        with ExitStack() as held:
+            if self._driver_capabilities().serial_snapshots:
+                for name in sorted(names):
+                    held.enter_context(self._locks.lock(self._lock_name(name)))
+            yield
 
     def _look_up_revert(self, volume_id: str, snapshot_id: str, *, force: bool) -> tuple[Volume, Snapshot]:
         if force or not self._driver_capabilities().find_snapshots:

@@ -56,6 +56,7 @@ class OntapFilesDriver(FilesDriver):
             migrate=True,
             migrate_in_use=False,
             group_snapshots=True,
+            serial_snapshots=True,
             export_rules=self._options.export_rules,
             file_format="raw",
             notes=(
