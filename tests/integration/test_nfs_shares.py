@@ -307,8 +307,8 @@ def test_nothing_is_written_where_the_share_is_not_mounted(shares):
 
 def test_a_server_that_does_not_answer_holds_nobody_up(shares, monkeypatch):
     started = shares()
+    started.open().create_volume("v", GiB, "a")
     array = started.open(answer_seconds=0.2)
-    array.create_volume("v", GiB, "a")
     released = threading.Event()
     real = os.lstat
 

@@ -58,7 +58,7 @@ def test_a_full_session_table_is_waited_for(lab):
 def test_the_array_is_another_than_configured(lab):
     array = lab("VSP G370").open(storage_id="886000000001")
     with pytest.raises(ConfigurationError, match="storage_id"):
-        array.pools(timeout=2)
+        array.pools(timeout=30)
 
 
 def test_a_busy_server_has_done_nothing(lab):

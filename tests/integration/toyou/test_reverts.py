@@ -8,7 +8,7 @@ from tests.integration.toyou.lab import POOL
 
 
 def test_a_revert_that_was_cut_off_is_waited_for_and_repeated(lab):
-    started = lab(copy_seconds=0.6)
+    started = lab(copy_seconds=2.0)
     backend = started.open()
     volume = backend.create_volume("v", GiB, POOL)
     snapshot = backend.create_snapshot("s", "v")
