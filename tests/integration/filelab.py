@@ -16,8 +16,8 @@ import pytest
 from blockdrivers.backend import Backend
 from blockdrivers.errors import BlockDriversError
 from blockdrivers.model import Export, GiB, Host, Protocol, Snapshot, Volume
+from tests.integration.nfs.lab import Shares
 from tests.integration.test_netapp import Lab as Ontap
-from tests.integration.test_nfs_shares import Shares
 from tests.integration.test_one_id import named
 from tests.integration.turns import Turns, hurry
 

@@ -19,8 +19,8 @@ import pytest
 from blockdrivers.backend import Backend
 from blockdrivers.errors import AlreadyExists
 from blockdrivers.model import GiB, Volume
+from tests.integration.nfs.lab import Shares
 from tests.integration.test_netapp import Lab as Ontap
-from tests.integration.test_nfs_shares import Shares
 from tests.integration.turns import Turns, hurry
 from vendors.netapp.simulator import luns
 
