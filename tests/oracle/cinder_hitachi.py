@@ -9,11 +9,10 @@ import json
 import sys
 from unittest import mock
 
-from lab import CONNECTOR, OTHER, POOL, Lab, holds, io, lun
+from lab import CONNECTOR, OTHER, POOL, Lab, contents, holds, lun
 from lab import SECOND as OTHER_HOST
 
 from cinder import objects
-from cinder.objects import fields
 from cinder.volume import manager, volume_types
 from cinder.volume.drivers.hitachi import hbsd_fc, hbsd_iscsi
 from oslo_config import cfg
@@ -120,7 +119,7 @@ def managed(lab: Lab) -> None:
     lab.run("unmanage", driver.unmanage, taken)
     by_number = {"source-id": original.provider_location}
     again = lab.create("manage by number", driver.manage_existing, typed(lab, 23), by_number)
-    host = {"host": f"lab@lab#{OTHER}", "capabilities": _capabilities(lab, OTHER)}
+    host = {"host": f"lab@lab#{OTHER}", "capabilities": lab.capabilities(OTHER)}
     moved = lab.run("move to another pool", driver.migrate_volume, lab.context, again, host)
     lab.seen["moved"] = bool(moved[0])
     for key, value in (moved[1] or {}).items():
@@ -129,22 +128,11 @@ def managed(lab: Lab) -> None:
     driver.delete_volume(again)
 
 
-def _capabilities(lab: Lab, name: str) -> dict:
-    return next(pool for pool in lab.driver.get_volume_stats(True)["pools"] if pool["pool_name"] == name)
-
-
 def groups(lab: Lab) -> None:
     """Consistent group snapshots, and a group from one."""
     driver = lab.driver
     with mock.patch("cinder.volume.volume_utils.is_group_a_cg_snapshot_type", lambda _group: True):
-        group = objects.Group(
-            context=lab.context,
-            id="00000000-0000-4000-a000-000000000001",
-            status=fields.GroupStatus.AVAILABLE,
-            host="lab@lab",
-            volumes=objects.VolumeList(objects=[]),
-            volume_types=objects.VolumeTypeList(objects=[]),
-        )
+        group = lab.group()
         members = [lab.create("create member", driver.create_volume, typed(lab, 30 + number)) for number in (1, 2)]
         for member in members:
             member.group = group
@@ -163,37 +151,21 @@ def groups(lab: Lab) -> None:
             driver.delete_volume(item)
 
 
-def contents(lab: Lab) -> None:
-    """The bytes behind what this driver maps: written, kept in a snapshot, copied out of it, reverted, and out of reach after a detach."""
-    driver = lab.driver
-    volume = lab.create("create for bytes", driver.create_volume, typed(lab, 61))
-    data = driver.initialize_connection(volume, CONNECTOR)["data"]
-    io(data, "write -P 0x41 0 1M")
-    snapshot = lab.create("snapshot of bytes", driver.create_snapshot, lab.snapshot(61, volume))
-    io(data, "write -P 0x42 0 1M")
-    twin = lab.create("volume of bytes", driver.create_volume_from_snapshot, typed(lab, 62), snapshot)
-    copied = driver.initialize_connection(twin, CONNECTOR)["data"]
-    lab.seen["bytes"] = {
-        "volume": holds(data, 0x42),
-        "copy": holds(copied, 0x41),
-        "wrong": holds(copied, 0x42),
-        "stranger": holds(copied, 0x41, initiator=SECOND["initiator"]),
-    }
-    driver.terminate_connection(twin, CONNECTOR)
-    lab.seen["bytes"]["detached"] = holds(copied, 0x41)
-    driver.revert_to_snapshot(lab.context, volume, snapshot)
-    lab.seen["bytes"]["reverted"] = holds(data, 0x41)
-    driver.terminate_connection(volume, CONNECTOR)
-    driver.delete_snapshot(snapshot)
-    for item in (volume, twin):
-        driver.delete_volume(item)
+def written(lab: Lab) -> None:
+    """Bytes, also those of a volume that is put back."""
+
+    def reverted(volume, snapshot, data) -> dict[str, bool]:
+        lab.driver.revert_to_snapshot(lab.context, volume, snapshot)
+        return {"reverted": holds(data, 0x41)}
+
+    contents(lab, volume=lambda number: typed(lab, number), further=reverted)
 
 
 def main() -> None:
     ready, protocol = json.loads(sys.argv[1]), sys.argv[2]
     lab = opened(ready, protocol)
     parts = [life, managed, groups]
-    parts += [contents] if protocol == "iscsi" else []
+    parts += [written] if protocol == "iscsi" else []
     parts += [limited] if "70" in ready["model"] else []
     with (
         mock.patch.object(volume_types, "get_volume_type_qos_specs", limits),

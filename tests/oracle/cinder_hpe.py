@@ -16,10 +16,9 @@ from contextlib import contextmanager
 from unittest import mock
 
 # The lab readies cinder: it comes first.
-from lab import CONNECTOR, OTHER, POOL, SECOND, Lab, holds, io, lun
+from lab import CONNECTOR, OTHER, POOL, SECOND, Lab, contents, holds, lun
 
 from cinder import objects
-from cinder.objects import fields
 from cinder.volume import qos_specs, volume_types
 from cinder.volume.drivers.hpe import hpe_3par_fc, hpe_3par_iscsi
 
@@ -225,45 +224,17 @@ def groups(lab: Lab) -> None:
 
 
 def group_of(lab: Lab, number: int):
-    return objects.Group(
-        context=lab.context,
-        id=f"00000000-0000-4000-a000-{number:012d}",
+    return lab.group(
+        number,
         name=f"group-{number}",
         description="a group",
-        status=fields.GroupStatus.AVAILABLE,
         host=f"lab@lab#{POOL}",
-        volumes=objects.VolumeList(objects=[]),
-        volume_types=objects.VolumeTypeList(objects=[]),
         volume_type_ids=[],
         group_type_id="type",
         group_snapshot_id=None,
         source_group_id=None,
         replication_status=None,
     )
-
-
-def contents(lab: StoreServLab) -> None:
-    """The bytes behind what this driver maps: written, kept in a snapshot, copied out of it, and out of reach after a detach."""
-    driver = lab.driver
-    volume = lab.create("create for bytes", driver.create_volume, lab.volume(61))
-    data = lab.attach("attach for bytes", volume, CONNECTOR)["data"]
-    io(data, "write -P 0x41 0 1M")
-    snapshot = lab.create("snapshot of bytes", driver.create_snapshot, lab.snapshot(61, volume))
-    io(data, "write -P 0x42 0 1M")
-    twin = lab.create("volume of bytes", driver.create_volume_from_snapshot, lab.volume(62), snapshot)
-    copied = lab.attach("attach copy", twin, CONNECTOR)["data"]
-    lab.seen["bytes"] = {
-        "volume": holds(data, 0x42),
-        "copy": holds(copied, 0x41),
-        "wrong": holds(copied, 0x42),
-        "stranger": holds(copied, 0x41, initiator=SECOND["initiator"]),
-    }
-    driver.terminate_connection(twin, CONNECTOR)
-    lab.seen["bytes"]["detached"] = holds(copied, 0x41)
-    driver.terminate_connection(volume, CONNECTOR)
-    driver.delete_volume(twin)
-    driver.delete_snapshot(snapshot)
-    driver.delete_volume(volume)
 
 
 def with_chap(lab: StoreServLab, ready: dict) -> None:
@@ -335,9 +306,16 @@ def main() -> None:
     if sys.argv[3:] == ["storm"]:
         print(json.dumps(storm(lab)))
         return
-    for part in (life, typed, managed, groups, refused, *([contents] if protocol == "iscsi" else [])):
+    for part in (
+        life,
+        typed,
+        managed,
+        groups,
+        refused,
+    ):
         part(lab)
     if protocol == "iscsi":
+        contents(lab, attach=lab.attach)
         with_chap(lab, ready)
     state = lab.state()
     kinds = ("volumes", "snapshots", "copies", "hosts", "groups", "mappings", "qos")

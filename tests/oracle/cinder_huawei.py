@@ -12,10 +12,9 @@ import tempfile
 from pathlib import Path
 from unittest import mock
 
-from lab import CONNECTOR, IQN, POOL, SECOND, Lab, holds, io, lun
+from lab import CONNECTOR, IQN, POOL, SECOND, Lab, contents, holds, lun
 
 from cinder import objects
-from cinder.objects import fields
 from cinder.volume import volume_types
 from cinder.volume.drivers.huawei import huawei_driver
 
@@ -94,14 +93,9 @@ def typed(lab: Lab) -> None:
         lab.seen["qos"] = lab.state()["qos"]
         none = {"consumer": (None, None), "maxIOPS": ("1000", None), "IOType": ("2", None)}
         diff = {"encryption": {}, "qos_specs": none, "extra_specs": {}}
-        host = {"host": f"lab@lab#{POOL}", "capabilities": _capabilities(lab)}
+        host = {"host": f"lab@lab#{POOL}", "capabilities": lab.capabilities(POOL)}
         lab.seen["retyped"] = bool(lab.run("retype in place", lab.driver.retype, lab.context, volume, kinds["plain"], diff, host))
         lab.run("delete retyped", lab.driver.delete_volume, volume)
-
-
-def _capabilities(lab: Lab) -> dict:
-    pool = next(pool for pool in lab.driver.get_volume_stats()["pools"] if pool["pool_name"] == POOL)
-    return {"pool_name": POOL, "location_info": pool.get("location_info"), **pool}
 
 
 def _with_type(lab: Lab, volume, kind: str):
@@ -132,14 +126,7 @@ def groups(lab: Lab) -> None:
     """Consistent group snapshots, and a group from one."""
     driver = lab.driver
     with mock.patch("cinder.volume.volume_utils.is_group_a_cg_snapshot_type", lambda _group: True):
-        group = objects.Group(
-            context=lab.context,
-            id="00000000-0000-4000-a000-000000000001",
-            status=fields.GroupStatus.AVAILABLE,
-            host="lab@lab",
-            volumes=objects.VolumeList(objects=[]),
-            volume_types=objects.VolumeTypeList(objects=[]),
-        )
+        group = lab.group()
         members = [lab.create("create member", driver.create_volume, lab.volume(30 + number)) for number in (1, 2)]
         snapshots = [lab.snapshot(30 + number, volume) for number, volume in enumerate(members, 1)]
         group_snapshot = mock.Mock(id="00000000-0000-4000-b000-000000000001", group_id=group.id, group=group)
@@ -156,30 +143,6 @@ def groups(lab: Lab) -> None:
         lab.run("delete group snapshot", driver.delete_group_snapshot, lab.context, group_snapshot, snapshots)
         for item in (*members, *copies):
             driver.delete_volume(item)
-
-
-def contents(lab: Lab) -> None:
-    """The bytes behind what this driver maps: written, kept in a snapshot, copied out of it, and out of reach after a detach."""
-    driver = lab.driver
-    volume = lab.create("create for bytes", driver.create_volume, lab.volume(61))
-    data = driver.initialize_connection(volume, CONNECTOR)["data"]
-    io(data, "write -P 0x41 0 1M")
-    snapshot = lab.create("snapshot of bytes", driver.create_snapshot, lab.snapshot(61, volume))
-    io(data, "write -P 0x42 0 1M")
-    twin = lab.create("volume of bytes", driver.create_volume_from_snapshot, lab.volume(62), snapshot)
-    copied = driver.initialize_connection(twin, CONNECTOR)["data"]
-    lab.seen["bytes"] = {
-        "volume": holds(data, 0x42),
-        "copy": holds(copied, 0x41),
-        "wrong": holds(copied, 0x42),
-        "stranger": holds(copied, 0x41, initiator=SECOND["initiator"]),
-    }
-    driver.terminate_connection(twin, CONNECTOR)
-    lab.seen["bytes"]["detached"] = holds(copied, 0x41)
-    driver.terminate_connection(volume, CONNECTOR)
-    driver.delete_snapshot(snapshot)
-    for item in (volume, twin):
-        driver.delete_volume(item)
 
 
 def main() -> None:

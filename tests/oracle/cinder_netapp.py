@@ -14,13 +14,13 @@ import json
 import subprocess
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 from unittest import mock
 
-from lab import CONNECTOR, OTHER, POOL, SECOND, Lab, holds, io, lun
+from lab import CONNECTOR, OTHER, POOL, SECOND, Lab, contents, lun
 
 from cinder import objects, privsep
-from cinder.objects import fields
 from cinder.volume import volume_types
 from cinder.volume.drivers.netapp import common
 
@@ -152,14 +152,7 @@ def groups(lab: Lab) -> None:
     """Consistent group snapshots, and a group from one."""
     driver = lab.driver
     with mock.patch("cinder.volume.volume_utils.is_group_a_cg_snapshot_type", lambda _group: True):
-        group = objects.Group(
-            context=lab.context,
-            id="00000000-0000-4000-a000-000000000001",
-            status=fields.GroupStatus.AVAILABLE,
-            host="lab@lab",
-            volumes=objects.VolumeList(objects=[]),
-            volume_types=objects.VolumeTypeList(objects=[]),
-        )
+        group = lab.group()
         members = [
             lab.create("create member", driver.create_volume, lab.volume(30 + number, pool=pool))
             for number, pool in enumerate((POOL, OTHER), 1)
@@ -175,30 +168,6 @@ def groups(lab: Lab) -> None:
         lab.run("delete group snapshot", driver.delete_group_snapshot, lab.context, group_snapshot, snapshots)
         for item in (*members, *copies):
             driver.delete_volume(item)
-
-
-def contents(lab: Lab) -> None:
-    """The bytes behind what this driver maps: written, kept in a snapshot, copied out of it, and out of reach after a detach."""
-    driver = lab.driver
-    volume = lab.create("create for bytes", driver.create_volume, lab.volume(61))
-    data = attach(lab, "attach for bytes", volume, CONNECTOR)["data"]
-    io(data, "write -P 0x41 0 1M")
-    snapshot = lab.create("snapshot of bytes", driver.create_snapshot, lab.snapshot(61, volume))
-    io(data, "write -P 0x42 0 1M")
-    twin = lab.create("volume of bytes", driver.create_volume_from_snapshot, lab.volume(62), snapshot)
-    copied = attach(lab, "attach copy", twin, CONNECTOR)["data"]
-    lab.seen["bytes"] = {
-        "volume": holds(data, 0x42),
-        "copy": holds(copied, 0x41),
-        "wrong": holds(copied, 0x42),
-        "stranger": holds(copied, 0x41, initiator=SECOND["initiator"]),
-    }
-    driver.terminate_connection(twin, CONNECTOR)
-    lab.seen["bytes"]["detached"] = holds(copied, 0x41)
-    driver.terminate_connection(volume, CONNECTOR)
-    driver.delete_snapshot(snapshot)
-    for item in (volume, twin):
-        driver.delete_volume(item)
 
 
 def files(lab: Lab) -> None:
@@ -256,8 +225,16 @@ def main() -> None:
             files(lab)
         print(json.dumps({"seen": lab.seen, "trips": lab.trips}))
         return
-    for part in (life, typed, managed, migrated, groups, *([contents] if protocol == "iscsi" else [])):
+    for part in (
+        life,
+        typed,
+        managed,
+        migrated,
+        groups,
+    ):
         part(lab)
+    if protocol == "iscsi":
+        contents(lab, attach=partial(attach, lab))
     state = lab.state()
     lab.seen["left"] = {kind: state[kind] for kind in ("volumes", "snapshots", "groups", "mappings", "qos")}
     print(json.dumps({"seen": lab.seen, "trips": lab.trips}))

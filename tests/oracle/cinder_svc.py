@@ -9,12 +9,11 @@ from __future__ import annotations
 import json
 import sys
 import time
+from functools import partial
 from unittest import mock
 
-from lab import CONNECTOR, OTHER, POOL, SECOND, Lab, holds, io, lun
+from lab import CONNECTOR, OTHER, POOL, SECOND, Lab, contents, holds, lun
 
-from cinder import objects
-from cinder.objects import fields
 from cinder.volume import qos_specs, volume_types
 from cinder.volume.drivers.ibm.storwize_svc import storwize_svc_fc, storwize_svc_iscsi
 from cinder.volume.drivers.inspur.instorage import instorage_fc, instorage_iscsi
@@ -143,16 +142,7 @@ def groups(lab: Lab) -> None:
     """Snapshots of a group at one moment."""
     driver = lab.driver
     with mock.patch("cinder.volume.volume_utils.is_group_a_cg_snapshot_type", lambda _group: True):
-        group = objects.Group(
-            context=lab.context,
-            id="00000000-0000-4000-a000-000000000001",
-            status=fields.GroupStatus.AVAILABLE,
-            host="lab@lab",
-            group_type_id="t",
-            volume_type_ids=[],
-            volumes=objects.VolumeList(objects=[]),
-            volume_types=objects.VolumeTypeList(objects=[]),
-        )
+        group = lab.group(group_type_id="t", volume_type_ids=[])
         members = [lab.create("create member", driver.create_volume, lab.volume(30 + number)) for number in (1, 2)]
         snapshots = [lab.snapshot(30 + number, volume) for number, volume in enumerate(members, 1)]
         taken = mock.Mock(id="00000000-0000-4000-b000-000000000001", group_id=group.id, group=group, source_group_id=None)
@@ -161,35 +151,6 @@ def groups(lab: Lab) -> None:
         lab.run("delete group snapshot", driver.delete_group_snapshot, lab.context, taken, snapshots)
         for item in members:
             driver.delete_volume(item)
-
-
-def contents(lab: Lab) -> None:
-    """The bytes behind what this driver maps: written, kept in a snapshot, copied out of it, out of reach after a detach."""
-    driver = lab.driver
-    # The data plane cannot show LUN 0, which some clients choose first.
-    first = lab.create("create first", driver.create_volume, lab.volume(60))
-    driver.initialize_connection(first, CONNECTOR)
-    volume = lab.create("create for bytes", driver.create_volume, lab.volume(61))
-    data = driver.initialize_connection(volume, CONNECTOR)["data"]
-    io(data, "write -P 0x41 0 1M")
-    snapshot = lab.create("snapshot of bytes", driver.create_snapshot, lab.snapshot(61, volume))
-    io(data, "write -P 0x42 0 1M")
-    twin = lab.create("volume of bytes", driver.create_volume_from_snapshot, lab.volume(62), snapshot)
-    settle(lab)
-    copied = driver.initialize_connection(twin, CONNECTOR)["data"]
-    lab.seen["bytes"] = {
-        "volume": holds(data, 0x42),
-        "copy": holds(copied, 0x41),
-        "wrong": holds(copied, 0x42),
-        "stranger": holds(copied, 0x41, initiator=SECOND["initiator"]),
-    }
-    driver.terminate_connection(twin, CONNECTOR)
-    lab.seen["bytes"]["detached"] = holds(copied, 0x41)
-    driver.terminate_connection(volume, CONNECTOR)
-    driver.terminate_connection(first, CONNECTOR)
-    driver.delete_snapshot(snapshot)
-    for item in (first, volume, twin):
-        driver.delete_volume(item)
 
 
 def with_chap(ready: dict, vendor: str, trips: dict[str, int]) -> dict[str, object]:
@@ -225,7 +186,12 @@ def rest(plain: Lab, ready: dict, vendor: str, protocol: str) -> None:
     managed(plain)
     groups(plain)
     if protocol == "iscsi":
-        contents(plain)
+        # The data plane cannot show LUN 0, which some clients choose first.
+        first = plain.create("create first", plain.driver.create_volume, plain.volume(60))
+        plain.driver.initialize_connection(first, CONNECTOR)
+        contents(plain, settle=partial(settle, plain))
+        plain.driver.terminate_connection(first, CONNECTOR)
+        plain.driver.delete_volume(first)
         plain.seen["chap"] = with_chap(ready, vendor, plain.trips)
 
 

@@ -9,7 +9,7 @@ import json
 import sys
 import time
 
-from lab import CONNECTOR, OTHER, POOL, SECOND, Lab, holds, io, lun
+from lab import CONNECTOR, OTHER, POOL, SECOND, Lab, contents, holds, lun
 
 from cinder.volume.drivers.toyou.acs5000 import acs5000_fc, acs5000_iscsi
 
@@ -88,49 +88,27 @@ def managed(lab: Lab) -> None:
     taken = lab.volume(22)
     lab.seen["managed size"] = driver.manage_existing_get_size(taken, existing)
     lab.run("manage", driver.manage_existing, taken, existing)
-    host = {"host": f"lab@lab#{OTHER}", "capabilities": _capabilities(lab, OTHER)}
+    host = {"host": f"lab@lab#{OTHER}", "capabilities": lab.capabilities(OTHER)}
     lab.seen["migrated"] = bool(lab.run("move to another pool", driver.migrate_volume, lab.context, taken, host)[0])
     lab.seen["pool afterwards"] = [item["pool"] for item in lab.state()["volumes"]]
     driver.delete_volume(taken)
 
 
-def _capabilities(lab: Lab, name: str) -> dict:
-    return next(pool for pool in lab.driver.get_volume_stats()["pools"] if pool["pool_name"] == name)
+def written(lab: Lab) -> None:
+    """Bytes, also those of a volume that is put back."""
 
+    def reverted(volume, snapshot, data) -> dict[str, bool]:
+        lab.driver.revert_to_snapshot(lab.context, volume, snapshot)
+        settle(lab)
+        return {"reverted": holds(data, 0x41)}
 
-def contents(lab: Lab) -> None:
-    """The bytes behind what this driver maps: written, kept in a snapshot, copied out of it, reverted, and out of reach after a detach."""
-    driver = lab.driver
-    volume, twin = lab.volume(61), lab.volume(62)
-    driver.create_volume(volume)
-    data = driver.initialize_connection(volume, CONNECTOR)["data"]
-    io(data, "write -P 0x41 0 1M")
-    snapshot = lab.snapshot(61, volume)
-    driver.create_snapshot(snapshot)
-    io(data, "write -P 0x42 0 1M")
-    driver.create_volume_from_snapshot(twin, snapshot)
-    copied = driver.initialize_connection(twin, CONNECTOR)["data"]
-    lab.seen["bytes"] = {
-        "volume": holds(data, 0x42),
-        "copy": holds(copied, 0x41),
-        "wrong": holds(copied, 0x42),
-        "stranger": holds(copied, 0x41, initiator=SECOND["initiator"]),
-    }
-    driver.revert_to_snapshot(lab.context, volume, snapshot)
-    settle(lab)
-    lab.seen["bytes"]["reverted"] = holds(data, 0x41)
-    driver.terminate_connection(twin, CONNECTOR)
-    lab.seen["bytes"]["detached"] = holds(copied, 0x41)
-    driver.terminate_connection(volume, CONNECTOR)
-    driver.delete_snapshot(snapshot)
-    for item in (volume, twin):
-        driver.delete_volume(item)
+    contents(lab, further=reverted)
 
 
 def main() -> None:
     ready, protocol = json.loads(sys.argv[1]), sys.argv[2]
     lab = driver_of(ready, protocol)
-    for part in (life, managed, *([contents] if protocol == "iscsi" else [])):
+    for part in (life, managed, *([written] if protocol == "iscsi" else [])):
         part(lab)
     state = lab.state()
     lab.seen["left"] = {kind: state[kind] for kind in ("volumes", "snapshots", "copies", "mappings")}

@@ -11,6 +11,7 @@ import os
 import subprocess
 import tempfile
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
 from unittest import mock
 
@@ -22,6 +23,7 @@ from cinder import context, coordination, objects
 objects.register_all()
 from cinder.db import api as db_api
 from cinder.db import models
+from cinder.objects import fields as states
 from cinder.volume import configuration
 from cinder.volume import driver as base_driver
 from oslo_config import cfg
@@ -163,6 +165,23 @@ class Lab:
             volume_type_id=None,
         )
 
+    def group(self, number: int = 1, **more):
+        """Return a group as cinder's manager has it."""
+        fields = {
+            "context": self.context,
+            "id": f"00000000-0000-4000-a000-{number:012d}",
+            "status": states.GroupStatus.AVAILABLE,
+            "host": "lab@lab",
+            "volumes": objects.VolumeList(objects=[]),
+            "volume_types": objects.VolumeTypeList(objects=[]),
+            **more,
+        }
+        return objects.Group(**fields)
+
+    def capabilities(self, pool: str) -> dict:
+        """Return what the driver tells cinder's scheduler of a pool."""
+        return next(each for each in self.driver.get_volume_stats(True)["pools"] if each["pool_name"] == pool)
+
 
 def lun(connection: dict) -> object:
     """Return the LUN id, or ids, of a connection."""
@@ -189,3 +208,50 @@ def holds(data: dict, pattern: int, **more: str) -> bool:
     """Tell whether the first mebibyte behind a connection can be read and is full of one byte."""
     ended = io(data, f"read -P {pattern} 0 1M", **more)
     return ended.returncode == 0 and "read 1048576" in ended.stdout and "failed" not in ended.stdout
+
+
+def contents(
+    lab: Lab,
+    *,
+    volume: Callable[[int], object] | None = None,
+    snapshot: Callable[[int, object], object] | None = None,
+    attach: Callable[[str, object, dict], dict] | None = None,
+    connector: dict = CONNECTOR,
+    settle: Callable[[], object] = lambda: None,
+    further: Callable[[object, object, dict], dict[str, bool]] = lambda _volume, _snapshot, _data: {},
+) -> None:
+    """See the bytes behind what a driver maps: written, kept in a snapshot, copied out of it, and out of reach after a detach.
+
+    Args:
+        lab: with the driver.
+        volume: a volume of a number, as the driver wants it.
+        snapshot: a snapshot of a number and a volume.
+        attach: what cinder's manager does of a title, a volume and a connector.
+        connector: of the host.
+        settle: waits for copies that the driver does not wait for.
+        further: what else is seen of the volume, its snapshot and where it is.
+    """
+    volume, snapshot = volume or lab.volume, snapshot or lab.snapshot
+    driver = lab.driver
+    attach = attach or (lambda title, item, host: lab.run(title, driver.initialize_connection, item, host))
+    source = lab.create("create for bytes", driver.create_volume, volume(61))
+    data = attach("attach for bytes", source, connector)["data"]
+    io(data, "write -P 0x41 0 1M")
+    taken = lab.create("snapshot of bytes", driver.create_snapshot, snapshot(61, source))
+    io(data, "write -P 0x42 0 1M")
+    twin = lab.create("volume of bytes", driver.create_volume_from_snapshot, volume(62), taken)
+    settle()
+    copied = attach("attach copy", twin, connector)["data"]
+    seen = {
+        "volume": holds(data, 0x42),
+        "copy": holds(copied, 0x41),
+        "wrong": holds(copied, 0x42),
+        "stranger": holds(copied, 0x41, initiator=SECOND["initiator"]),
+    }
+    driver.terminate_connection(twin, connector)
+    seen["detached"] = holds(copied, 0x41)
+    lab.seen["bytes"] = seen | further(source, taken, data)
+    driver.terminate_connection(source, connector)
+    driver.delete_volume(twin)
+    driver.delete_snapshot(taken)
+    driver.delete_volume(source)
