@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
 
@@ -315,6 +316,19 @@ def test_group_snapshots_over_two_flexvols_leave_no_group(lab, volumes):
     assert started.open(volumes=volumes).create_group_snapshot(members) == taken
     state = started.array.family.state()
     assert (state["groups"], state["snapshots"]) == ([], [])
+
+
+def test_a_moment_of_files_is_taken_once_whoever_asks_for_it_at_once(lab):
+    started = lab()
+    array = started.open(volumes="files")
+    for name, pool in (("a", POOL), ("b", OTHER)):
+        array.create_volume(name, GiB, pool)
+    started.array.counters.clear()
+    with ThreadPoolExecutor(4) as callers:
+        taken = list(callers.map(lambda _: array.create_group_snapshot({"a": "sa", "b": "sb"}), range(4)))
+    assert taken == [taken[0]] * 4
+    counted = started.array.counters.as_dict()["by_operation"]
+    assert [number for name, number in counted.items() if name.startswith("POST ") and name.endswith("/snapshots")] == [1]
 
 
 def test_a_group_snapshot_that_the_array_still_holds_is_a_leftover(lab, monkeypatch):

@@ -104,6 +104,7 @@ class OntapFilesDriver(FilesDriver):
         try:
             return [self._snapshot(taken) for taken in self._groups.take(specs)]
         except NotFound as gone:
+            # Where a volume has gone for good, the look says which.
             for spec in specs:
                 self._places.find(spec.source.name)
             raise StaleReference("A volume of the group was away for a moment.") from gone
