@@ -12,7 +12,9 @@ Reading order for a caller that decides by class:
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import ClassVar, TypeVar
+
+ErrorT = TypeVar("ErrorT", bound="BlockDriversError")
 
 
 class BlockDriversError(Exception):
@@ -60,6 +62,10 @@ class BlockDriversError(Exception):
             if value
         ]
         return f"{self.message} ({', '.join(details)})" if details else self.message
+
+    def explained_as(self, kind: type[ErrorT], message: str) -> ErrorT:
+        """Return what this refusal is once its cause is known: another error, with the same array, request, code and words."""
+        return kind(message, array=self.array, request=self.request, vendor_code=self.vendor_code, vendor_text=self.vendor_text)
 
     def as_dict(self) -> dict[str, str | bool | None]:
         """Return the error as plain data, for logs, reports and ``--json``."""

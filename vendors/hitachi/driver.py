@@ -355,11 +355,9 @@ class VspDriver(Driver):
             self._ldevs.forget(volume.name)
             raise NotFound(f"LDEV {volume.id} is not {volume.name!r} any more.") from refused
         if blocking := self._volume(ldev).dependants:
-            raise InUse(
+            raise refused.explained_as(
+                InUse,
                 f"LDEV {volume.name!r} has dependants ({', '.join(sorted(blocking))}).",
-                request=refused.request,
-                vendor_code=refused.vendor_code,
-                vendor_text=refused.vendor_text,
             ) from refused
         if ldev.get("dataReductionStatus") not in _REDUCING:
             raise refused

@@ -185,12 +185,10 @@ class Hosts:
                 return
             if not self._is_elsewhere(port, address):
                 raise
-            raise InUse(
+            raise refused.explained_as(
+                InUse,
                 f"Initiator {address} of host {host!r} is in another host group of port {port.id}; remove it there first, it is "
                 "not taken away.",
-                request=refused.request,
-                vendor_code=refused.vendor_code,
-                vendor_text=refused.vendor_text,
             ) from refused
 
     def _is_elsewhere(self, port: Port, address: str) -> bool:

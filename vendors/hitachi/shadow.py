@@ -97,11 +97,9 @@ class ShadowClones:
     def _refuse_taken(self, origin: int, refused: VendorError) -> None:
         """Raise `Busy` where the source is in other pairs: it can be that of three."""
         if "MRCF" in objects.attributes(self._ldevs.get(origin)):
-            raise Busy(
+            raise refused.explained_as(
+                Busy,
                 f"LDEV {origin} is in other ShadowImage pairs; it can be copied to three LDEVs at a time.",
-                request=refused.request,
-                vendor_code=refused.vendor_code,
-                vendor_text=refused.vendor_text,
             ) from refused
 
 

@@ -233,11 +233,9 @@ class Snapshots:
         except VendorError as refused:
             # Another call may be deleting it; then there is only the wait left.
             if not self._is_going(pair_id):
-                raise InUse(
+                raise refused.explained_as(
+                    InUse,
                     f"The array keeps snapshot {name or pair_id!r}: it is copied from or reverted to.",
-                    request=refused.request,
-                    vendor_code=refused.vendor_code,
-                    vendor_text=refused.vendor_text,
                 ) from refused
         wait_until(lambda: self._is_gone(pair_id, name), what=f"pair {pair_id} to be gone")
 

@@ -19,9 +19,7 @@ def explaining_space(facts: Facts, pool_id: int, needed: int) -> Iterator[None]:
         pool = next((pool for pool in facts.read_pools() if pool.id == str(pool_id)), None)
         if pool is None or pool.free_bytes >= max(needed, MiB):
             raise
-        raise OutOfSpace(
+        raise refused.explained_as(
+            OutOfSpace,
             f"Pool {pool.name!r} has {pool.free_bytes} bytes free and {needed} are needed; free some or use another pool.",
-            request=refused.request,
-            vendor_code=refused.vendor_code,
-            vendor_text=refused.vendor_text,
         ) from refused

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from blockdrivers.driver import Capabilities, ChapRules, Driver, SnapshotSpec, Source, VolumeSpec
-from blockdrivers.errors import BlockDriversError, InUse, InvalidRequest, VendorError
+from blockdrivers.errors import InUse, InvalidRequest, VendorError
 from blockdrivers.model import (
     Dependant,
     Export,
@@ -151,7 +151,7 @@ class WsapiDriver(Driver):
             self._client.delete("volumes", volume.name)
         except InUse as refused:
             if refused.vendor_code not in {str(codes.IN_USE), str(codes.EXPORTED)}:
-                raise _explained(f"Volume {volume.name!r} has snapshots or is replicated.", refused) from refused
+                raise refused.explained_as(InUse, f"Volume {volume.name!r} has snapshots or is replicated.") from refused
             self._free(volume.name, refused)
             self._client.delete("volumes", volume.name)
 
@@ -205,9 +205,9 @@ class WsapiDriver(Driver):
         try:
             self._client.delete("volumes", snapshot.name)
         except InUse as refused:
-            raise _explained(f"Snapshot {snapshot.name!r} is exported, has snapshots of its own, or is in a set.", refused) from (
-                refused
-            )
+            raise refused.explained_as(
+                InUse, f"Snapshot {snapshot.name!r} is exported, has snapshots of its own, or is in a set."
+            ) from refused
 
     def create_group_snapshot(self, specs: Sequence[SnapshotSpec]) -> Sequence[Snapshot]:
         """POST /volumesets and its action createSnapshot (sheet, 3.11)."""
@@ -219,7 +219,7 @@ class WsapiDriver(Driver):
             self._copies.promote(snapshot.name, volume.name, online=Dependant.EXPORT in volume.dependants)
         except VendorError as refused:
             if self._vluns.of_volume(volume.name):
-                raise _explained(f"Volume {volume.name!r} is exported and was not reverted.", refused) from refused
+                raise refused.explained_as(InUse, f"Volume {volume.name!r} is exported and was not reverted.") from refused
             raise
 
     # Exports
@@ -293,9 +293,9 @@ class WsapiDriver(Driver):
         """Take a volume that is not exported out of this library's own sets; refuse where others hold it."""
         if rows := self._vluns.of_volume(name):
             seen_by = ", ".join(sorted({row.seen_by for row in rows}))
-            raise _explained(f"Volume {name!r} is exported to {seen_by}.", refused) from refused
+            raise refused.explained_as(InUse, f"Volume {name!r} is exported to {seen_by}.") from refused
         if not self._rules.remove_own(name) and (others := self._rules.leave_sets(name)):
-            raise _explained(f"Volume {name!r} is a member of the volume sets {', '.join(others)}.", refused) from refused
+            raise refused.explained_as(InUse, f"Volume {name!r} is a member of the volume sets {', '.join(others)}.") from refused
 
 
 @contextmanager
@@ -306,8 +306,6 @@ def _explaining_snapshots(volume: str) -> Iterator[None]:
     except InvalidRequest as refused:
         if codes.NEEDS_KEEP_VV not in (refused.vendor_text or ""):
             raise
-        raise _explained(f"The provisioning of {volume!r} cannot be converted while it has snapshots.", refused) from refused
-
-
-def _explained(message: str, refused: BlockDriversError) -> InUse:
-    return InUse(message, request=refused.request, vendor_code=refused.vendor_code, vendor_text=refused.vendor_text)
+        raise refused.explained_as(
+            InUse, f"The provisioning of {volume!r} cannot be converted while it has snapshots."
+        ) from refused

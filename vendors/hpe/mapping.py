@@ -89,11 +89,9 @@ class Hosts:
         try:
             self._client.delete("hosts", name)
         except InUse as refused:
-            raise InUse(
+            raise refused.explained_as(
+                InUse,
                 f"Host {name!r} still has exports, or is a member of a host set; take them away first.",
-                request=refused.request,
-                vendor_code=refused.vendor_code,
-                vendor_text=refused.vendor_text,
             ) from refused
 
     def _host_object(self, host: Host, name: str, protocol: Protocol, description: str) -> Registered:
@@ -150,12 +148,10 @@ class Hosts:
                 if facts.address in wanted
             }
         )
-        return InUse(
+        return taken.explained_as(
+            InUse,
             f"Initiators of host {host.name!r} belong to other hosts of the array ({', '.join(owners) or 'unknown which'}); "
             "remove them there first, they are not taken away.",
-            request=taken.request,
-            vendor_code=taken.vendor_code,
-            vendor_text=taken.vendor_text,
         )
 
     def _set_chap(self, host: Registered, chap: Chap | None) -> None:
@@ -214,11 +210,9 @@ class Vluns:
             # The number of the refusal for a host without a free LUN id is unknown.
             if len({row.lun for row in self._rows(f"hostname EQ {host}")}) <= MAX_LUN:
                 raise
-            raise LimitReached(
+            raise refused.explained_as(
+                LimitReached,
                 f"Host {host!r} has no LUN id left; unexport something from it.",
-                request=refused.request,
-                vendor_code=refused.vendor_code,
-                vendor_text=refused.vendor_text,
             ) from refused
 
     def _post(self, name: str, host: str, first: int) -> str:

@@ -107,11 +107,9 @@ class Volumes:
             if gone.vendor_code != str(codes.NO_CPG):
                 raise
             known = ", ".join(sorted(objects.text(item, "name") for item in self._client.members("cpgs")))
-            raise InvalidRequest(
+            raise gone.explained_as(
+                InvalidRequest,
                 f"The array has no pool {name!r}; it has {known or 'none'}.",
-                request=gone.request,
-                vendor_code=gone.vendor_code,
-                vendor_text=gone.vendor_text,
             ) from gone
 
     def _refuse_impossible(self, found: Generation) -> None:

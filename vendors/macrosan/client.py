@@ -53,7 +53,7 @@ def again(refused: BlockDriversError, what: str) -> BlockDriversError:
     if not isinstance(refused, VendorError) or refused.vendor_code != _CONFLICT:
         return refused
     said = f"{what} was refused for a conflict that has ended since."
-    return Busy(said, request=refused.request, vendor_code=refused.vendor_code, vendor_text=refused.vendor_text)
+    return refused.explained_as(Busy, said)
 
 
 class DevopClient:

@@ -251,11 +251,9 @@ class MacroSanDriver(Driver):
         except REFUSALS as refused:
             if not self._snapshots.has_resource(name):
                 return
-            raise InUse(
+            raise refused.explained_as(
+                InUse,
                 f"The array keeps the snapshot resource of LUN {name!r}; it may be copied from or to.",
-                request=refused.request,
-                vendor_code=refused.vendor_code,
-                vendor_text=refused.vendor_text,
             ) from refused
 
 

@@ -129,11 +129,9 @@ class Luns:
         except REFUSALS as refused:
             if not self.exists(name):
                 raise NotFound(f"The array has no LUN {name!r}.") from refused
-            raise InUse(
+            raise refused.explained_as(
+                InUse,
                 f"The array keeps LUN {name!r}; it may be copied from or to.",
-                request=refused.request,
-                vendor_code=refused.vendor_code,
-                vendor_text=refused.vendor_text,
             ) from refused
 
     @contextmanager
@@ -160,11 +158,9 @@ class Luns:
         except REFUSALS:
             return InvalidRequest(f"The array has no pool {name!r}.", request=refused.request, vendor_code=refused.vendor_code)
         if isinstance(refused, OutOfSpace) or pool.free_bytes < needed:
-            return OutOfSpace(
+            return refused.explained_as(
+                OutOfSpace,
                 f"Pool {name!r} has {pool.free_bytes} bytes free, which is not enough; free some or use another pool.",
-                request=refused.request,
-                vendor_code=refused.vendor_code,
-                vendor_text=refused.vendor_text,
             )
         return refused
 

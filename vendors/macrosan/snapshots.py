@@ -75,11 +75,9 @@ class Snapshots:
         except REFUSALS as refused:
             if self.point(lun, name) is None:
                 raise NotFound(f"LUN {lun!r} has no snapshot {name!r}.") from refused
-            raise InUse(
+            raise refused.explained_as(
+                InUse,
                 f"The array keeps snapshot {name!r}: a volume is being made from it, or a view of it is shown to a host.",
-                request=refused.request,
-                vendor_code=refused.vendor_code,
-                vendor_text=refused.vendor_text,
             ) from refused
 
     def rename(self, lun: str, name: str, new: str) -> None:

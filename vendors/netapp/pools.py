@@ -101,9 +101,7 @@ class Pools:
         return self._kinds
 
     def _full(self, pool: str, needed: int, refused: BlockDriversError) -> OutOfSpace:
-        return OutOfSpace(
+        return refused.explained_as(
+            OutOfSpace,
             f"Pool {pool!r} has no room for {needed} bytes more; free some or use another pool.",
-            request=refused.request,
-            vendor_code=refused.vendor_code,
-            vendor_text=refused.vendor_text,
         )

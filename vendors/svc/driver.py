@@ -168,7 +168,9 @@ class SvcDriver(Driver):
             if self._mappings.tidy(volume.name):
                 self._volumes.extend(volume.name, volume.size, size)
                 return
-            raise _in_use(f"Volume {volume.name!r} cannot grow while it has snapshots or is copied.", refused) from refused
+            raise refused.explained_as(
+                InUse, f"Volume {volume.name!r} cannot grow while it has snapshots or is copied."
+            ) from refused
 
     def delete_volume(self, volume: Volume) -> None:
         """``rmvdisk`` by name, which refuses a volume that something hangs on; limits go with it."""
@@ -179,7 +181,7 @@ class SvcDriver(Driver):
                 self._client.change("rmvdisk", volume.name)
                 return
             blocking = ", ".join(sorted(self._volumes.get(volume.name).dependants)) or "none that are visible"
-            raise _in_use(f"Volume {volume.name!r} has dependants ({blocking}).", refused) from refused
+            raise refused.explained_as(InUse, f"Volume {volume.name!r} has dependants ({blocking}).") from refused
 
     def clone_volume(self, source: Source, spec: VolumeSpec, temporary: str) -> Volume:
         """``mkfcmap`` with background copy onto a helper, which gets its name when it is whole (sheet, 3.5)."""
@@ -360,7 +362,3 @@ class SvcDriver(Driver):
         if Protocol.FC in ports:
             logins = self._client.rows("lsfabric", host=seen.host)
             yield self._export(volume, seen.host, Protocol.FC, seen, ports[Protocol.FC], logins)
-
-
-def _in_use(message: str, refused: InUse) -> InUse:
-    return InUse(message, request=refused.request, vendor_code=refused.vendor_code, vendor_text=refused.vendor_text)

@@ -214,11 +214,9 @@ class Hosts:
         try:
             self._client.change("rmhost", name)
         except InUse as used:
-            raise InUse(
+            raise used.explained_as(
+                InUse,
                 f"Host {name!r} still has exports; take them away first.",
-                request=used.request,
-                vendor_code=used.vendor_code,
-                vendor_text=used.vendor_text,
             ) from used
 
     def forget(self, name: str) -> None:

@@ -84,12 +84,10 @@ class Copies:
         try:
             self._volumes.delete(aside)
         except VendorError as refused:
-            raise InUse(
+            raise refused.explained_as(
+                InUse,
                 f"The array keeps {aside!r}, a clone that was given up: somebody has exported it or taken snapshots of it; take these "
                 "away by hand, then ask again.",
-                request=refused.request,
-                vendor_code=refused.vendor_code,
-                vendor_text=refused.vendor_text,
             ) from refused
 
     def _begin(self, copy: Copy, aside: str) -> None:

@@ -196,11 +196,9 @@ class Acs5000Driver(Driver):
         try:
             self._client.change("delete_snapshot", "--volume", snapshot.source_name, "--snapshot", snapshot.name)
         except VendorError as refused:
-            raise InUse(
+            raise refused.explained_as(
+                InUse,
                 f"The array keeps snapshot {snapshot.snapshot_id or snapshot.name!r}: it is copied from or reverted to.",
-                request=refused.request,
-                vendor_code=refused.vendor_code,
-                vendor_text=refused.vendor_text,
             ) from refused
 
     def revert_volume(self, volume: Volume, snapshot: Snapshot) -> None:
@@ -213,11 +211,9 @@ class Acs5000Driver(Driver):
         except VendorError as refused:
             shown = self._shown(volume.name)
             if objects.is_copied(shown):
-                raise InUse(
+                raise refused.explained_as(
+                    InUse,
                     f"Volume {volume.name!r} is being cloned onto {objects.clone_of(shown)!r}; wait until that has ended.",
-                    request=refused.request,
-                    vendor_code=refused.vendor_code,
-                    vendor_text=refused.vendor_text,
                 ) from refused
             if not objects.is_reverting(shown):
                 raise
@@ -287,11 +283,9 @@ class Acs5000Driver(Driver):
             shown = self._volumes.find(name).get(name)
             if shown is None or shown["type"] != objects.BACKUP:
                 raise
-            raise InUse(
+            raise refused.explained_as(
+                InUse,
                 f"Volume {name!r} is a clone that is not complete; ask for that clone again first.",
-                request=refused.request,
-                vendor_code=refused.vendor_code,
-                vendor_text=refused.vendor_text,
             ) from refused
 
     def _give_up(self, name: str, aside: str, *, force: bool) -> None:
@@ -379,9 +373,7 @@ def _kept(volume: Volume, refused: VendorError) -> InUse:
     why = (
         "it is being cloned" if Dependant.COPY in volume.dependants else "it is exported or has snapshots, the array does not say"
     )
-    return InUse(
+    return refused.explained_as(
+        InUse,
         f"The array keeps volume {volume.name!r}: {why}.",
-        request=refused.request,
-        vendor_code=refused.vendor_code,
-        vendor_text=refused.vendor_text,
     )
