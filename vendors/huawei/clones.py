@@ -15,7 +15,7 @@ from vendors.huawei.copies import FullCopy, Migration, full_copy
 from vendors.huawei.facts import Facts
 from vendors.huawei.luns import Luns
 from vendors.huawei.options import OceanStorOptions
-from vendors.huawei.refusals import Refusals
+from vendors.huawei.refusals import without_licence
 from vendors.huawei.snapshots import Snapshots
 
 
@@ -28,14 +28,12 @@ class Clones:
         facts: Facts,
         luns: Luns,
         snapshots: Snapshots,
-        refusals: Refusals,
         options: OceanStorOptions,
     ) -> None:
         self._client = client
         self._facts = facts
         self._luns = luns
         self._snapshots = snapshots
-        self._refusals = refusals
         self._options = options
         self.migration = Migration(client, options.copy_speed)
 
@@ -98,7 +96,7 @@ class Clones:
             self._luns.delete(target)
             if not isinstance(refused, VendorError):
                 raise
-            raise self._refusals.without_licence(refused, copy.feature) from refused
+            raise without_licence(self._facts, refused, copy.feature) from refused
 
     def _helper(self, volume: Volume, spec: VolumeSpec) -> Volume:
         try:

@@ -32,7 +32,6 @@ from vendors.huawei.generations import Generation
 from vendors.huawei.luns import Luns
 from vendors.huawei.options import OceanStorOptions
 from vendors.huawei.qos import Policies
-from vendors.huawei.refusals import Refusals
 from vendors.huawei.snapshots import Snapshots
 from vendors.huawei.sweeper import Sweeper
 
@@ -50,11 +49,10 @@ class OceanStorDriver(Driver):
     def __init__(self, client: OceanStorClient, options: OceanStorOptions) -> None:
         self._client = client
         self._facts = Facts(client)
-        refusals = Refusals(self._facts)
-        self._policies = Policies(client, self._facts, refusals)
-        self._luns = Luns(client, self._facts, refusals, self._policies)
-        self._snapshots = Snapshots(client, self._luns, refusals, options)
-        self._clones = Clones(client, self._facts, self._luns, self._snapshots, refusals, options)
+        self._policies = Policies(client, self._facts)
+        self._luns = Luns(client, self._facts, self._policies)
+        self._snapshots = Snapshots(client, self._facts, self._luns, options)
+        self._clones = Clones(client, self._facts, self._luns, self._snapshots, options)
         self._exports = Exports(client, self._facts, self._luns, self._snapshots, options)
 
     @property

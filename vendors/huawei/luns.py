@@ -6,27 +6,26 @@ from collections.abc import Iterator
 
 from blockdrivers.deadline import note, wait_until
 from blockdrivers.driver import VolumeSpec
-from blockdrivers.errors import NotFound, StaleReference, VendorError
+from blockdrivers.errors import InUse, NotFound, StaleReference, VendorError
 from blockdrivers.model import Volume
 from vendors.huawei import objects
 from vendors.huawei.client import Object, OceanStorClient
 from vendors.huawei.facts import Facts
 from vendors.huawei.objects import SECTOR, Running, Type
 from vendors.huawei.qos import Policies
-from vendors.huawei.refusals import Refusals, in_use
+from vendors.huawei.refusals import explaining_space
 
 
 class Luns:
     """The LUNs of one array."""
 
-    def __init__(self, client: OceanStorClient, facts: Facts, refusals: Refusals, policies: Policies) -> None:
+    def __init__(self, client: OceanStorClient, facts: Facts, policies: Policies) -> None:
         self._client = client
         self._facts = facts
-        self._refusals = refusals
         self._policies = policies
 
     def create(self, spec: VolumeSpec, size: int, description: str) -> Volume:
-        """POST lun, and wait until the LUN is on line; `StaleReference` where the pool's remembered id is another one's."""
+        """POST lun of `size` bytes, and wait until it is on line; `StaleReference` where the pool's remembered id is another one's."""
         body: dict[str, object] = {
             "TYPE": str(int(Type.LUN)),
             "NAME": spec.name,
@@ -38,7 +37,7 @@ class Luns:
         if self._facts.generation.thick:
             body["ALLOCTYPE"] = 1 if spec.thin else 0
         try:
-            with self._refusals.explaining_space(spec.pool, size):
+            with explaining_space(self._facts, spec.pool, size):
                 made = self._client.post("lun", body)
         except NotFound as gone:
             self._facts.forget_pools()
@@ -65,12 +64,15 @@ class Luns:
         return map(objects.volume, self._client.listing("lun"))
 
     def extend(self, volume: Volume, size: int) -> None:
-        """PUT lun/expand; the capacity sent is the new total."""
-        with self._refusals.explaining_space(volume.pool, size - volume.size):
+        """PUT lun/expand; the capacity sent is the new total, of `size` bytes."""
+        with explaining_space(self._facts, volume.pool, size - volume.size):
             self._client.put("lun/expand", {"TYPE": int(Type.LUN), "ID": volume.id, "CAPACITY": size // SECTOR})
 
     def delete(self, volume: Volume) -> None:
-        """DELETE lun; its QoS policy goes first (sheet, trap 14). A refusal is explained by what depends on the LUN, read then."""
+        """DELETE lun; its QoS policy goes first (sheet, trap 14).
+
+        The code for "in use" is not documented: a refusal is `InUse` where something depends on the LUN, read then.
+        """
         if volume.qos_id:
             self._policies.remove(volume)
         params = {"isDelayDelete": "false"} if self._facts.generation.delays_delete else {}
@@ -78,7 +80,9 @@ class Luns:
             self._client.delete(f"lun/{volume.id}", {"TYPE": str(int(Type.LUN)), "ID": volume.id}, **params)
         except VendorError as refused:
             if blocking := self.get(volume.name).dependants:
-                raise in_use(f"LUN {volume.name!r} has dependants ({', '.join(sorted(blocking))}).", refused) from refused
+                raise refused.explained_as(
+                    InUse, f"LUN {volume.name!r} has dependants ({', '.join(sorted(blocking))})."
+                ) from refused
             raise
 
     def rename(self, volume: Volume, name: str, description: str) -> Volume:

@@ -13,7 +13,7 @@ from vendors.huawei import objects
 from vendors.huawei.client import Object, OceanStorClient
 from vendors.huawei.facts import Facts
 from vendors.huawei.objects import Running, Type
-from vendors.huawei.refusals import QOS, Refusals
+from vendors.huawei.refusals import QOS, without_licence
 
 _READ, _WRITE, _BOTH = "0", "1", "2"
 _IO_TYPE: Final[Mapping[str, str]] = {"read": _READ, "write": _WRITE, "total": _BOTH}
@@ -34,10 +34,9 @@ _ALWAYS: Final = {
 class Policies:
     """The QoS policies of an array."""
 
-    def __init__(self, client: OceanStorClient, facts: Facts, refusals: Refusals) -> None:
+    def __init__(self, client: OceanStorClient, facts: Facts) -> None:
         self._client = client
         self._facts = facts
-        self._refusals = refusals
 
     def read(self, volume: Volume) -> Qos:
         """Return the limits in force on a volume; a policy that is not active limits nothing."""
@@ -109,7 +108,7 @@ class Policies:
             self._clear_the_name(name, volume, taken)
             raise Busy(f"A QoS policy {name!r} was left by an earlier call and has been removed.") from taken
         except VendorError as refused:
-            raise self._refusals.without_licence(refused, QOS) from refused
+            raise without_licence(self._facts, refused, QOS) from refused
         self._activate(objects.text(made, "ID"))
 
     def _clear_the_name(self, name: str, volume: Volume, taken: AlreadyExists) -> None:

@@ -15,6 +15,7 @@ from blockdrivers.errors import (
     AlreadyExists,
     BlockDriversError,
     Busy,
+    InUse,
     InvalidRequest,
     LicenceMissing,
     LimitReached,
@@ -26,19 +27,20 @@ from blockdrivers.errors import (
 from blockdrivers.model import GiB, Snapshot, SnapshotRef, Volume, VolumeRef
 from vendors.huawei import codes, objects
 from vendors.huawei.client import OceanStorClient
+from vendors.huawei.facts import Facts
 from vendors.huawei.luns import Luns
 from vendors.huawei.objects import Running, Type
 from vendors.huawei.options import OceanStorOptions
-from vendors.huawei.refusals import SNAPSHOTS, Refusals, in_use
+from vendors.huawei.refusals import SNAPSHOTS, without_licence, without_space
 
 
 class Snapshots:
     """The snapshots of one array."""
 
-    def __init__(self, client: OceanStorClient, luns: Luns, refusals: Refusals, options: OceanStorOptions) -> None:
+    def __init__(self, client: OceanStorClient, facts: Facts, luns: Luns, options: OceanStorOptions) -> None:
         self._client = client
+        self._facts = facts
         self._luns = luns
-        self._refusals = refusals
         self._options = options
 
     def create(self, spec: SnapshotSpec) -> Snapshot:
@@ -81,8 +83,8 @@ class Snapshots:
                 self._stop(snapshot)
             self._client.delete(f"snapshot/{snapshot.id}", {"TYPE": str(int(Type.SNAPSHOT)), "ID": snapshot.id})
         except VendorError as refused:
-            raise in_use(
-                f"The array keeps snapshot {snapshot.name!r}: it is reverted to, copied from or mapped.", refused
+            raise refused.explained_as(
+                InUse, f"The array keeps snapshot {snapshot.name!r}: it is reverted to, copied from or mapped."
             ) from refused
 
     def rename(self, snapshot: Snapshot, name: str, description: str) -> Snapshot:
@@ -142,7 +144,7 @@ class Snapshots:
                 raise
             raise StaleReference(f"LUN {spec.source.name!r} has another id now.") from gone
         except VendorError as refused:
-            raise self._refusals.without_licence(refused, SNAPSHOTS) from refused
+            raise without_licence(self._facts, refused, SNAPSHOTS) from refused
         if made.source_name != spec.source.name:
             self.delete(made)
             raise StaleReference(f"The remembered id of LUN {spec.source.name!r} names {made.source_name!r} now.")
@@ -186,9 +188,9 @@ class Snapshots:
     def _activation_refused(self, refused: BlockDriversError, snapshot: Snapshot) -> BlockDriversError:
         if not isinstance(refused, VendorError):
             return refused
-        explained = self._refusals.without_licence(refused, SNAPSHOTS)
+        explained = without_licence(self._facts, refused, SNAPSHOTS)
         if explained is refused:
-            return self._refusals.without_space(refused, self._luns.get(snapshot.source_name).pool, GiB)
+            return without_space(self._facts, refused, self._luns.get(snapshot.source_name).pool, GiB)
         return explained
 
     def _stop(self, snapshot: Snapshot) -> None:
